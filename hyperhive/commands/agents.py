@@ -1,0 +1,252 @@
+"""Deciding about lifecycle: one path for all verbs; what differs is a value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from harness.wire import MANAGER, OPERATOR, SYSTEM, WireError, check_name
+from hyperhive.commands.command import Command
+from hyperhive.commands.errors import Conflict, Invalid, NotFound
+from hyperhive.events import agents as facts
+from hyperhive.events.envelope import Fact
+from hyperhive.projections.agents import Agent, State, Transient
+from hyperhive.projections.hive import Hive
+
+
+@attrs.frozen(kw_only=True)
+class Action(Command):
+    """Do something with an agent's container."""
+
+    agent: str
+
+
+@attrs.frozen(kw_only=True)
+class SpawnAgent(Action):
+    """Make and start a container, for a new name or for one whose state was kept."""
+
+
+@attrs.frozen(kw_only=True)
+class StartAgent(Action):
+    """Start a stopped container."""
+
+
+@attrs.frozen(kw_only=True)
+class KillAgent(Action):
+    """Stop a container."""
+
+    graceful: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class RestartAgent(Action):
+    """Stop a container and start it again."""
+
+
+@attrs.frozen(kw_only=True)
+class RebuildAgent(Action):
+    """Make the container anew and start it."""
+
+
+@attrs.frozen(kw_only=True)
+class DestroyAgent(Action):
+    """Remove the container; with ``purge`` also all that the agent kept."""
+
+    purge: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class ReportOutcome(Command):
+    """The lifecycle reactor has done, or could not do, what the intent at position ``intent`` asked for."""
+
+    agent: str
+    intent: int
+    error: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ReportCrash(Command):
+    """The crash watch saw a running container stopped."""
+
+    agent: str
+    generation: int
+    exit_status: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ReportLoss(Command):
+    """A daemon that started found no running container where the log has one."""
+
+    agent: str
+    generation: int
+
+
+@attrs.frozen(kw_only=True)
+class ReportReaped(Command):
+    """A container that should not run was stopped."""
+
+    agent: str
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class Verb:
+    """What one verb does: its intent, its transient, its outcomes."""
+
+    transient: Transient
+    succeeded: type
+    failed: type
+    runs_after: bool
+    """Whether the container runs after success, in a new generation."""
+
+
+VERBS: dict[Transient, Verb] = {
+    Transient.SPAWNING: Verb(
+        transient=Transient.SPAWNING,
+        succeeded=facts.SpawnSucceeded,
+        failed=facts.SpawnFailed,
+        runs_after=True,
+    ),
+    Transient.STARTING: Verb(
+        transient=Transient.STARTING,
+        succeeded=facts.StartSucceeded,
+        failed=facts.StartFailed,
+        runs_after=True,
+    ),
+    Transient.STOPPING: Verb(
+        transient=Transient.STOPPING,
+        succeeded=facts.KillSucceeded,
+        failed=facts.KillFailed,
+        runs_after=False,
+    ),
+    Transient.RESTARTING: Verb(
+        transient=Transient.RESTARTING,
+        succeeded=facts.RestartSucceeded,
+        failed=facts.RestartFailed,
+        runs_after=True,
+    ),
+    Transient.REBUILDING: Verb(
+        transient=Transient.REBUILDING,
+        succeeded=facts.RebuildSucceeded,
+        failed=facts.RebuildFailed,
+        runs_after=True,
+    ),
+    Transient.DESTROYING: Verb(
+        transient=Transient.DESTROYING,
+        succeeded=facts.DestroySucceeded,
+        failed=facts.DestroyFailed,
+        runs_after=False,
+    ),
+}
+
+
+def spawn(hive: Hive, command: SpawnAgent) -> list[Fact]:
+    """Ask for a new container; an agent that has one already is a `Conflict`."""
+    try:
+        name = check_name(command.agent)
+    except WireError as error:
+        raise Invalid(str(error)) from error
+    if name in (OPERATOR, SYSTEM):
+        raise Invalid(f"{name!r} is taken: it means the hive's own {name}; choose another name")
+    agent = hive.agents.get(name)
+    if agent is not None and agent.state in (State.RUNNING, State.STOPPED):
+        raise Conflict(f"{name} exists already and is {agent.state.value}")
+    if agent is None:
+        return [facts.SpawnRequested(agent=name)]
+    return _intent(agent, Transient.SPAWNING, facts.SpawnRequested(agent=name))
+
+
+def start(hive: Hive, command: StartAgent) -> list[Fact]:
+    """Ask for a start; one that runs is started already."""
+    agent = require_container(hive, command.agent)
+    if agent.pending is None and agent.running:
+        return []
+    return _intent(agent, Transient.STARTING, facts.StartRequested(agent=command.agent))
+
+
+def kill(hive: Hive, command: KillAgent) -> list[Fact]:
+    """Ask for a stop; one that is stopped stays so."""
+    agent = require_container(hive, command.agent)
+    if agent.pending is None and not agent.running:
+        return []
+    return _intent(agent, Transient.STOPPING, facts.KillRequested(agent=command.agent, graceful=command.graceful))
+
+
+def restart(hive: Hive, command: RestartAgent) -> list[Fact]:
+    """Ask for a restart; a stopped container is simply started by it."""
+    agent = require_container(hive, command.agent)
+    return _intent(agent, Transient.RESTARTING, facts.RestartRequested(agent=command.agent))
+
+
+def rebuild(hive: Hive, command: RebuildAgent) -> list[Fact]:
+    """Ask for the container to be made anew."""
+    agent = require_container(hive, command.agent)
+    return _intent(agent, Transient.REBUILDING, facts.RebuildRequested(agent=command.agent))
+
+
+def destroy(hive: Hive, command: DestroyAgent) -> list[Fact]:
+    """Ask for the container to go. The manager stays: a hive without it has nobody to look after the others."""
+    if command.agent == MANAGER:
+        raise Conflict("the manager cannot be destroyed; kill stops it")
+    agent = require_container(hive, command.agent)
+    return _intent(agent, Transient.DESTROYING, facts.DestroyRequested(agent=command.agent, purge=command.purge))
+
+
+def _intent(agent: Agent, transient: Transient, event: Fact) -> list[Fact]:
+    if agent.pending is None:
+        return [event]
+    if agent.pending is transient:
+        return []  # a second click is not a second fact
+    raise Conflict(f"{agent.name} is {agent.pending.value}; wait for it to end")
+
+
+def report_outcome(hive: Hive, command: ReportOutcome) -> list[Fact]:
+    """Close the intent. An outcome of an intent that is closed already changes nothing."""
+    agent = hive.agents.get(command.agent)
+    if agent is None or agent.pending is None or agent.pending_position != command.intent:
+        return []
+    verb = VERBS[agent.pending]
+    if command.error is not None:
+        return [verb.failed(agent=command.agent, error=command.error)]
+    details: dict[str, Any] = {}
+    if verb.runs_after:
+        details["generation"] = agent.generation + 1
+    if agent.pending is Transient.DESTROYING:
+        details["purge"] = agent.purge
+    return [verb.succeeded(agent=command.agent, **details)]
+
+
+def report_crash(hive: Hive, command: ReportCrash) -> list[Fact]:
+    """Note a crash, unless something else happened to the container since the watch looked."""
+    agent = hive.agents.get(command.agent)
+    if agent is None or not agent.running or agent.pending is not None or agent.generation != command.generation:
+        return []
+    return [
+        facts.ContainerCrashed(agent=command.agent, generation=command.generation, exit_status=command.exit_status),
+    ]
+
+
+def report_loss(hive: Hive, command: ReportLoss) -> list[Fact]:
+    """Note that a container which should run does not, found at a start of the daemon."""
+    agent = hive.agents.get(command.agent)
+    if agent is None or not agent.running or agent.generation != command.generation:
+        return []
+    return [facts.ContainerLost(agent=command.agent, generation=command.generation)]
+
+
+def report_reaped(_hive: Hive, command: ReportReaped) -> list[Fact]:
+    """Note that a container nobody owned was stopped."""
+    return [facts.ContainerReaped(agent=command.agent, reason=command.reason)]
+
+
+def require_container(hive: Hive, name: str) -> Agent:
+    """Return the agent that has a container, or raise `NotFound`."""
+    agent: Agent | None = hive.agents.get(name)
+    if agent is None:
+        known = ", ".join(sorted(hive.agents))
+        raise NotFound(f"no agent {name!r}; there are: {known or 'none yet'}")
+    if agent.pending is None and agent.state in (State.NEW, State.DESTROYED):
+        reason = "was never made" if agent.state is State.NEW else "is destroyed"
+        raise NotFound(f"the container of {name} {reason}; spawn it first")
+    return agent

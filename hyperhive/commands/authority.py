@@ -1,0 +1,61 @@
+"""Who may do what: the one place that knows."""
+
+from __future__ import annotations
+
+from harness.wire import OPERATOR
+from hyperhive.commands import agents, daemon, messages, reports
+from hyperhive.commands.command import Command
+from hyperhive.commands.errors import Forbidden
+from hyperhive.events.envelope import Role
+
+_PEOPLE = frozenset({Role.OPERATOR})
+_LEADERS = frozenset({Role.OPERATOR, Role.MANAGER})
+_AGENTS = frozenset({Role.MANAGER, Role.AGENT})
+_EVERYBODY = frozenset({Role.OPERATOR, Role.MANAGER, Role.AGENT})
+_DAEMON = frozenset({Role.DAEMON})
+
+MAY: dict[type[Command], frozenset[Role]] = {
+    messages.SendMessage: _EVERYBODY,
+    messages.TakeMail: _EVERYBODY,
+    messages.AcknowledgeMail: _EVERYBODY,
+    messages.RequeueMessage: _PEOPLE,
+    agents.SpawnAgent: _PEOPLE | _DAEMON,
+    agents.StartAgent: _LEADERS | _DAEMON,
+    agents.KillAgent: _LEADERS,
+    agents.RestartAgent: _LEADERS,
+    agents.RebuildAgent: _PEOPLE,
+    agents.DestroyAgent: _PEOPLE,
+    agents.ReportOutcome: _DAEMON,
+    agents.ReportCrash: _DAEMON,
+    agents.ReportLoss: _DAEMON,
+    agents.ReportReaped: _DAEMON,
+    reports.ReportTurnStarted: _AGENTS,
+    reports.ReportTurnEnded: _AGENTS,
+    reports.ReportFact: _AGENTS,
+    daemon.CreateHive: _DAEMON,
+    daemon.RecordDaemonStart: _DAEMON,
+    daemon.RecordDaemonStop: _DAEMON,
+}
+"""By command: the roles that may give it at all. A command that does not stand here may be given by nobody."""
+
+
+def authorize(command: Command) -> None:
+    """Raise `Forbidden` unless the actor may give this command.
+
+    Besides the role: an agent reads, acknowledges and reports for itself alone, and nobody acts on its own container.
+    """
+    kind = type(command)
+    if command.actor.role not in MAY.get(kind, frozenset()):
+        raise Forbidden(f"{command.actor} may not {_words(kind)}")
+    own = command.actor.agent or OPERATOR
+    if isinstance(command, messages.TakeMail | messages.AcknowledgeMail) and command.to != own:
+        raise Forbidden(f"{command.actor} may not {_words(kind)} of {command.to}; only its own")
+    if isinstance(command, reports.Report) and command.agent != own:
+        raise Forbidden(f"{command.actor} may not report for {command.agent}; only for itself")
+    if isinstance(command, agents.Action) and command.agent == command.actor.agent:
+        raise Forbidden(f"{command.agent} may not {_words(kind)} that it runs in; the operator can")
+
+
+def _words(kind: type) -> str:
+    name = kind.__name__
+    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()

@@ -1,0 +1,45 @@
+"""Deciding about the hive itself: its creation, and the comings and goings of its daemon."""
+
+from __future__ import annotations
+
+import attrs
+
+from hyperhive.commands.command import Command
+from hyperhive.events import hive as facts
+from hyperhive.events.envelope import Fact
+from hyperhive.projections.hive import Hive
+
+
+@attrs.frozen(kw_only=True)
+class CreateHive(Command):
+    """Begin the log; ``hive`` is a random id."""
+
+    hive: str
+
+
+@attrs.frozen(kw_only=True)
+class RecordDaemonStart(Command):
+    """A daemon of this release took the log, with this runtime."""
+
+    release: str
+    runtime: str
+
+
+@attrs.frozen(kw_only=True)
+class RecordDaemonStop(Command):
+    """The daemon ends in good order."""
+
+
+def create(hive: Hive, command: CreateHive) -> list[Fact]:
+    """Write the first fact; a log that has one is a hive already."""
+    return [] if hive.position else [facts.HiveCreated(hive=command.hive)]
+
+
+def started(_hive: Hive, command: RecordDaemonStart) -> list[Fact]:
+    """Note the start."""
+    return [facts.DaemonStarted(release=command.release, runtime=command.runtime)]
+
+
+def stopped(_hive: Hive, _command: RecordDaemonStop) -> list[Fact]:
+    """Note the end."""
+    return [facts.DaemonStopped()]

@@ -1,0 +1,64 @@
+"""Deciding: one pure function from the hive and a command to the facts that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hyperhive.commands import agents, daemon, messages, reports
+from hyperhive.commands.authority import authorize
+from hyperhive.commands.command import Command
+from hyperhive.events.envelope import Cause, Fact
+from hyperhive.events.messages import MessagesHandedOver
+from hyperhive.events.turns import TurnStarted
+from hyperhive.projections.hive import Hive
+
+DECIDERS: dict[type[Command], Callable[[Hive, Any], list[Fact]]] = {
+    messages.SendMessage: messages.send,
+    messages.TakeMail: messages.take,
+    messages.AcknowledgeMail: messages.acknowledge,
+    messages.RequeueMessage: messages.requeue,
+    agents.SpawnAgent: agents.spawn,
+    agents.StartAgent: agents.start,
+    agents.KillAgent: agents.kill,
+    agents.RestartAgent: agents.restart,
+    agents.RebuildAgent: agents.rebuild,
+    agents.DestroyAgent: agents.destroy,
+    agents.ReportOutcome: agents.report_outcome,
+    agents.ReportCrash: agents.report_crash,
+    agents.ReportLoss: agents.report_loss,
+    agents.ReportReaped: agents.report_reaped,
+    reports.ReportTurnStarted: reports.turn_started,
+    reports.ReportTurnEnded: reports.turn_ended,
+    reports.ReportFact: reports.fact,
+    daemon.CreateHive: daemon.create,
+    daemon.RecordDaemonStart: daemon.started,
+    daemon.RecordDaemonStop: daemon.stopped,
+}
+
+
+def decide(hive: Hive, command: Command) -> list[Fact]:
+    """Return the facts that follow from a command; none where it is so already.
+
+    Sees no clock, disk, socket or random number. Raises a subclass of `Refused`.
+    """
+    authorize(command)
+    return DECIDERS[type(command)](hive, command)
+
+
+def cause_of(hive: Hive, command: Command, facts: list[Fact]) -> Cause | None:
+    """Return the fact that led to a command and so to these facts.
+
+    It is the one that the command names; else, for mail handed over and for a turn on it, the newest of the messages;
+    else the running turn of the agent that gives the command.
+    """
+    if command.cause is not None:
+        return command.cause
+    match facts:
+        case [MessagesHandedOver(to=owner, ids=ids), *_] | [TurnStarted(agent=owner, ids=ids), *_]:
+            mail = [row for id_ in ids if (row := hive.messages.get((owner, id_))) is not None]
+            return Cause(mail[-1].id, mail[-1].correlation) if mail else None
+    session = hive.sessions.get(command.actor.agent) if command.actor.agent else None
+    if session is None or session.turn is None:
+        return None
+    return Cause(session.turn, session.turn_correlation)

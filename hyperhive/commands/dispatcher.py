@@ -1,0 +1,260 @@
+"""The dispatcher: the one writer. It takes every command that waits, decides them in order, and commits once.
+
+Decisions in one batch see each other; nobody hears of any of them before all are durable. A command may wait for facts
+(`Dispatcher.wait`): it is decided again, in the same batch, as soon as a row of its view changes, so that a message
+and its hand-over to a waiting reader cost one fsync.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from hashlib import sha256
+
+import attrs
+import msgspec
+
+from hyperhive.commands.command import Command
+from hyperhive.commands.decide import cause_of, decide
+from hyperhive.commands.errors import Conflict, Unavailable
+from hyperhive.events.envelope import Recorded
+from hyperhive.events.log import Log, LogFailed, LogFull
+from hyperhive.projections.hive import Hive
+from hyperhive.projections.mirror import Mirror, load
+
+BATCH_MAX = 512
+"""Commands decided before a commit; more wait for the next, so that no answer waits for ever."""
+
+Answer = tuple[Recorded, ...]
+"""The facts that a command led to; none where it was so already."""
+Listener = Callable[[list[Recorded]], None]
+Topic = tuple[str, str]
+"""A view and the first field of its rows' key, such as ``("messages", "coder")``."""
+
+
+@attrs.define(eq=False)
+class _Ask:
+    """A command, who waits for its answer, and what it waits for where nothing follows yet."""
+
+    command: Command
+    answer: asyncio.Future[Answer]
+    topic: Topic | None = None
+
+
+@attrs.frozen(kw_only=True)
+class _Remembered:
+    """An answered command id: its facts are ``first`` to ``last``, none where ``last`` is smaller."""
+
+    actor: str
+    id: str
+    digest: bytes
+    first: int
+    last: int
+
+
+@attrs.define(eq=False)
+class _Batch:
+    """What one commit will make true, and the answers that wait for it."""
+
+    now: int
+    facts: list[Recorded] = attrs.field(factory=list)
+    answers: list[tuple[asyncio.Future[Answer], Answer | Exception]] = attrs.field(factory=list)
+    remembered: dict[tuple[str, str], _Remembered] = attrs.field(factory=dict)
+    touched: set[Topic] = attrs.field(factory=set)
+
+
+class Dispatcher:
+    """Holds the hive and the log together; lives in one event loop."""
+
+    def __init__(
+        self,
+        log: Log,
+        hive: Hive,
+        *,
+        clock: Callable[[], int],
+        on_failure: Callable[[Exception], None],
+    ) -> None:
+        self.hive = hive
+        self._log = log
+        self._clock = clock
+        self._on_failure = on_failure
+        self._queue: list[_Ask] = []
+        self._parked: dict[Topic, list[_Ask]] = {}
+        self._mirror = Mirror()
+        self._listeners: list[Listener] = []
+        self._scheduled = False
+        self._failed: Exception | None = None
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call ``listener`` with the facts of each batch once they are durable; returns what ends it."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def dispatch(self, command: Command) -> asyncio.Future[Answer]:
+        """Decide a command with whatever else waits.
+
+        The future holds the facts once they are durable, or raises `Refused`; `LogFailed` once the daemon must end.
+        """
+        return self._put(command, None)
+
+    async def wait(self, command: Command, *, view: str, group: str, seconds: float) -> Answer:
+        """Decide a command; where nothing follows, again whenever a row of that group of a view changes.
+
+        Returns no facts after ``seconds``. A caller that is cancelled takes nothing.
+        """
+        if seconds <= 0:
+            return await self._put(command, None)
+        try:
+            return await asyncio.wait_for(self._put(command, (view, group)), timeout=seconds)
+        except TimeoutError:
+            return ()
+
+    def _put(self, command: Command, topic: Topic | None) -> asyncio.Future[Answer]:
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Answer] = loop.create_future()
+        if self._failed is not None:
+            answer.set_exception(self._failed)
+            return answer
+        self._queue.append(_Ask(command, answer, topic))
+        self._schedule(loop)
+        return answer
+
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._queue and not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._flush, loop)
+
+    def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
+        asks, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
+        self._scheduled = False
+        self._schedule(loop)
+        batch = _Batch(now=self._clock())
+        try:
+            for ask in asks:
+                self._settle(ask, batch)
+            self._settle_parked(batch)
+            if batch.facts:
+                self._log.commit(lambda connection: self._write(connection, batch))
+        except LogFull as full:
+            self._void(Unavailable(str(full)), batch)
+            self.hive.become(load(self._log.connection))
+            return
+        except Exception as failure:  # noqa: BLE001 - whatever broke, memory is ahead of the file now
+            self._fail(failure, batch)
+            return
+        finally:
+            self._mirror.clear()
+        for future, answer in batch.answers:
+            _resolve(future, answer)
+        if batch.facts:
+            for listener in self._listeners:
+                listener(batch.facts)
+
+    def _settle(self, ask: _Ask, batch: _Batch) -> None:
+        """Decide one command and keep its answer for after the commit, or park it."""
+        if ask.answer.done():  # its caller has gone
+            return
+        command = ask.command if ask.command.at else attrs.evolve(ask.command, at=batch.now)
+        try:
+            answer = self._first_answer(command, batch)
+            if answer is not None:
+                batch.answers.append((ask.answer, answer))
+                return
+            events = decide(self.hive, command)
+        except Exception as refusal:  # noqa: BLE001 - deciding is pure: whatever it raises is its caller's alone
+            batch.answers.append((ask.answer, refusal))
+            return
+        if not events and ask.topic is not None:
+            waiting = self._parked.get(ask.topic, ())
+            self._parked[ask.topic] = [*(other for other in waiting if not other.answer.done()), ask]
+            return
+        cause = cause_of(self.hive, command, events)
+        first = len(batch.facts)
+        for event in events:
+            recorded = self._log.record(event, at=command.at, actor=command.actor, cause=cause)
+            changed = self.hive.fold(recorded)
+            self._mirror.note(recorded.position, changed)
+            batch.touched.update((view.name, key[0] if isinstance(key, tuple) else key) for view, key, _ in changed)
+            batch.facts.append(recorded)
+        batch.answers.append((ask.answer, tuple(batch.facts[first:])))
+        if command.id is not None:
+            self._remember(command, command.id, batch, len(events))
+
+    def _settle_parked(self, batch: _Batch) -> None:
+        """Decide again what waited for the rows that this batch changed."""
+        while ready := batch.touched & self._parked.keys():
+            batch.touched -= ready
+            for topic in ready:
+                for ask in self._parked.pop(topic):
+                    self._settle(ask, batch)
+
+    def _first_answer(self, command: Command, batch: _Batch) -> Answer | None:
+        """Return what this command id was answered with before, in this batch or earlier; None for a new one."""
+        if command.id is None:
+            return None
+        actor = str(command.actor)
+        known = batch.remembered.get((actor, command.id)) or self._recall(actor, command.id)
+        if known is None:
+            return None
+        if known.digest != _digest(command):
+            raise Conflict(f"the command id {command.id!r} was used for another command; use a new one")
+        in_batch = [fact for fact in batch.facts if known.first <= fact.position <= known.last]
+        return tuple(in_batch) or tuple(self._log.read(known.first, known.last))
+
+    def _recall(self, actor: str, id_: str) -> _Remembered | None:
+        sql = "SELECT digest, first, last FROM commands WHERE actor = ? AND id = ?"
+        row = self._log.connection.execute(sql, (actor, id_)).fetchone()
+        return None if row is None else _Remembered(actor=actor, id=id_, digest=row[0], first=row[1], last=row[2])
+
+    def _remember(self, command: Command, id_: str, batch: _Batch, count: int) -> None:
+        actor, last = str(command.actor), self._log.head.position
+        batch.remembered[actor, id_] = _Remembered(
+            actor=actor,
+            id=id_,
+            digest=_digest(command),
+            first=last - count + 1,
+            last=last,
+        )
+
+    def _write(self, connection: sqlite3.Connection, batch: _Batch) -> None:
+        self._mirror.write(connection)
+        if batch.remembered:
+            rows = [attrs.astuple(row) for row in batch.remembered.values()]
+            connection.executemany("INSERT INTO commands (actor, id, digest, first, last) VALUES (?, ?, ?, ?, ?)", rows)
+
+    def _fail(self, failure: Exception, batch: _Batch) -> None:
+        """Answer nobody any more: what is in the file is not known until it is read anew."""
+        self._failed = failure if isinstance(failure, LogFailed) else LogFailed(f"a batch broke: {failure!r}")
+        parked = [ask for asks in self._parked.values() for ask in asks]
+        for ask in (*self._queue, *parked):
+            _resolve(ask.answer, self._failed)
+        self._queue.clear()
+        self._parked.clear()
+        self._void(self._failed, batch)
+        self._on_failure(failure)
+
+    @staticmethod
+    def _void(error: Exception, batch: _Batch) -> None:
+        for future, _ in batch.answers:
+            _resolve(future, error)
+
+
+def _resolve(future: asyncio.Future[Answer], answer: Answer | Exception) -> None:
+    if future.done():  # its caller has gone
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
+
+
+def _digest(command: Command) -> bytes:
+    """Hash what a command asks for: its class and fields, without who, when, why and the id itself."""
+    own = {name: value for name in _fields(command) if (value := getattr(command, name)) is not None}
+    return sha256(msgspec.json.encode([type(command).__name__, own])).digest()
+
+
+def _fields(command: Command) -> list[str]:
+    common = {field.name for field in attrs.fields(Command)}
+    return [field.name for field in attrs.fields(type(command)) if field.name not in common]

@@ -1,0 +1,132 @@
+"""Deciding about mail: sending, handing over, acknowledging, parking."""
+
+from __future__ import annotations
+
+import attrs
+
+from harness.wire import BATCH_MAX_BYTES, BATCH_MAX_MESSAGES, MAX_BODY_BYTES, OPERATOR
+from hyperhive.commands.command import Command
+from hyperhive.commands.errors import Conflict, Invalid, NotFound, TooLarge
+from hyperhive.events.envelope import Fact, Role
+from hyperhive.events.messages import (
+    MessageRequeued,
+    MessagesAcknowledged,
+    MessageSent,
+    MessagesHandedOver,
+    MessagesParked,
+)
+from hyperhive.projections.agents import State
+from hyperhive.projections.hive import Hive
+from hyperhive.projections.messages import Message
+
+MAX_DELIVERIES = 5
+"""After so many hand-overs without an acknowledgement a message is parked."""
+INBOX_MAX_MESSAGES = 1_000
+"""What agents may leave undelivered in one inbox; the operator and the host may always write."""
+
+
+@attrs.frozen(kw_only=True)
+class SendMessage(Command):
+    """Write to somebody."""
+
+    to: str
+    body: str
+
+
+@attrs.frozen(kw_only=True)
+class TakeMail(Command):
+    """Hand over what waits in an inbox; ``holding`` are the ids that its owner's running turn has already."""
+
+    to: str
+    holding: frozenset[int] = frozenset()
+
+
+@attrs.frozen(kw_only=True)
+class AcknowledgeMail(Command):
+    """The turn with these messages has ended."""
+
+    to: str
+    ids: tuple[int, ...]
+
+
+@attrs.frozen(kw_only=True)
+class RequeueMessage(Command):
+    """Put a parked message back into its inbox."""
+
+    to: str
+    message: int
+
+
+def send(hive: Hive, command: SendMessage) -> list[Fact]:
+    """Append the message; raise `NotFound` for an unknown or destroyed recipient."""
+    size = len(command.body.encode())
+    if size == 0:
+        raise Invalid("an empty message; write something")
+    if size > MAX_BODY_BYTES:
+        raise TooLarge(f"a message of {size} bytes; at most {MAX_BODY_BYTES} are allowed (put the rest into a file)")
+    if command.to != OPERATOR:
+        require_agent(hive, command.to)
+    by_agent = command.actor.role in (Role.AGENT, Role.MANAGER)
+    if by_agent and len(hive.messages.group(command.to)) >= INBOX_MAX_MESSAGES:
+        raise Conflict(f"the inbox of {command.to} is full ({INBOX_MAX_MESSAGES} undelivered); try again later")
+    return [MessageSent(to=command.to, sender=command.actor.agent or OPERATOR, body=command.body)]
+
+
+def take(hive: Hive, command: TakeMail) -> list[Fact]:
+    """Hand over the oldest waiting messages, and park what was handed over too often; nothing where nothing waits."""
+    waiting = [
+        row
+        for row in hive.messages.group(command.to).values()
+        if row.parked_at is None and row.id not in command.holding
+    ]
+    tired = tuple(row.id for row in waiting if row.deliveries >= MAX_DELIVERIES)
+    batch = _batch([row for row in waiting if row.deliveries < MAX_DELIVERIES])
+    facts: list[Fact] = []
+    if tired:
+        facts.append(MessagesParked(to=command.to, ids=tired))
+    if batch:
+        facts.append(MessagesHandedOver(to=command.to, ids=batch))
+    return facts
+
+
+def _batch(waiting: list[Message]) -> tuple[int, ...]:
+    ids: list[int] = []
+    size = 0
+    for row in waiting[:BATCH_MAX_MESSAGES]:
+        size += len(row.body.encode())
+        if ids and size > BATCH_MAX_BYTES:
+            break
+        ids.append(row.id)
+    return tuple(ids)
+
+
+def acknowledge(hive: Hive, command: AcknowledgeMail) -> list[Fact]:
+    """Mark what was handed over as delivered; ids that are delivered or were never handed over change nothing."""
+    return acknowledged(hive, command.to, command.ids)
+
+
+def acknowledged(hive: Hive, to: str, ids: tuple[int, ...]) -> list[Fact]:
+    """Return the fact that these messages are delivered, for those of them that were handed over and still are open."""
+    mail = hive.messages.group(to)
+    open_ids = tuple(
+        id_ for id_ in dict.fromkeys(ids) if (row := mail.get((to, id_))) is not None and row.deliveries > 0
+    )
+    return [MessagesAcknowledged(to=to, ids=open_ids)] if open_ids else []
+
+
+def requeue(hive: Hive, command: RequeueMessage) -> list[Fact]:
+    """Put a parked message back; one that waits already stays where it is."""
+    row = hive.messages.get((command.to, command.message))
+    if row is None:
+        raise NotFound(f"no undelivered message {command.message} in the inbox of {command.to}")
+    return [MessageRequeued(to=command.to, id=command.message)] if row.parked_at is not None else []
+
+
+def require_agent(hive: Hive, name: str) -> None:
+    """Raise `NotFound` unless there is such an agent, or soon will be."""
+    agent = hive.agents.get(name)
+    if agent is None:
+        known = ", ".join(sorted(name for name, row in hive.agents.items() if row.state is not State.DESTROYED))
+        raise NotFound(f"no agent {name!r}; there are: {known or 'none yet'}")
+    if agent.state is State.DESTROYED and agent.pending is None:
+        raise NotFound(f"{name} is destroyed; spawn it again to revive it")

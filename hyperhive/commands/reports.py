@@ -1,0 +1,67 @@
+"""Deciding about what a harness reports of its session; a report is about the reporter alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+from hyperhive.commands.command import Command
+from hyperhive.commands.messages import acknowledged
+from hyperhive.events import turns
+from hyperhive.events.envelope import Fact
+from hyperhive.projections.hive import Hive
+from hyperhive.projections.sessions import Session
+
+
+@attrs.frozen(kw_only=True)
+class Report(Command):
+    """Something that a harness says about its own session."""
+
+    agent: str
+
+
+@attrs.frozen(kw_only=True)
+class ReportTurnStarted(Report):
+    """A turn began on these messages; what the agent does until it ends is caused by it."""
+
+    ids: tuple[int, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class ReportTurnEnded(Report):
+    """A turn ended; the messages in ``ack`` are delivered by it, in the same moment."""
+
+    ended: turns.TurnEnded
+    ack: tuple[int, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class ReportFact(Report):
+    """Any other report, already in the shape of its fact."""
+
+    fact: Any
+
+
+def turn_started(_hive: Hive, command: ReportTurnStarted) -> list[Fact]:
+    """Note the turn."""
+    return [turns.TurnStarted(agent=command.agent, ids=command.ids)]
+
+
+def turn_ended(hive: Hive, command: ReportTurnEnded) -> list[Fact]:
+    """Note the end, and with it the delivery of its mail."""
+    return [command.ended, *acknowledged(hive, command.agent, command.ack)]
+
+
+def fact(hive: Hive, command: ReportFact) -> list[Fact]:
+    """Note what is new; a status, a model or a lack of login that is known already is no fact."""
+    row = hive.sessions.get(command.agent) or Session(agent=command.agent)
+    match command.fact:
+        case turns.StatusChanged(status=status, text=text) if (status, text) == (row.status, row.status_text):
+            return []
+        case turns.ModelChanged(model=model) if model == row.model:
+            return []
+        case turns.LoginNeeded() if row.needs_login:
+            return []
+        case new:
+            return [new]

@@ -1,0 +1,172 @@
+"""The configuration as the daemon reads it: frozen sections, each key with its default and its rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+
+from harness.wire import MAX_BODY_BYTES
+from hyperhive.config import rules
+from hyperhive.config.rules import Rule
+
+DAY_SECONDS = 86_400
+
+
+def key(rule: Rule, about: str) -> Mapping[str, Any]:
+    """Declare one key: what it accepts, what it is for."""
+    return {"rule": rule, "about": about}
+
+
+@attrs.frozen(kw_only=True)
+class Claude:
+    """How sessions are run."""
+
+    model: str | None = attrs.field(
+        default=None, metadata=key(rules.text(), "model of a session that chose none; unset: Claude's own default")
+    )
+    base_url: str | None = attrs.field(
+        default=None, metadata=key(rules.url(), "any server that speaks the Messages API; unset: Anthropic's")
+    )
+    credentials_file: Path | None = attrs.field(
+        default=None,
+        metadata=key(
+            rules.path(), "0600 file with an API key or a long-lived token for the whole hive; unset: login per agent"
+        ),
+    )
+    idle_seconds: float = attrs.field(
+        default=600.0, metadata=key(rules.number(1, DAY_SECONDS), "a session that had no mail this long is released")
+    )
+    path: Path | None = attrs.field(
+        default=None, metadata=key(rules.path(), "a claude program other than the bundled one")
+    )
+    permission_mode: str = attrs.field(
+        default="default",
+        metadata=key(
+            rules.choice("default", "acceptEdits", "plan", "dontAsk", "bypassPermissions"),
+            "only for runtime process; in a sandbox sessions run without prompts",
+        ),
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """What one client or one agent may take."""
+
+    body_bytes: int = attrs.field(
+        default=MAX_BODY_BYTES, metadata=key(rules.whole(1, MAX_BODY_BYTES), "longest body of a message, in UTF-8")
+    )
+    connections_per_socket: int = attrs.field(
+        default=64, metadata=key(rules.whole(1, 4096), "connections open at once on one unix socket")
+    )
+    parallel_actions: int = attrs.field(
+        default=4, metadata=key(rules.whole(1, 64), "agents that are started, stopped or rebuilt at once")
+    )
+    action_seconds: float = attrs.field(
+        default=120.0, metadata=key(rules.number(1, 3600), "one such action; what takes longer is killed")
+    )
+    start_grace_seconds: float = attrs.field(
+        default=10.0, metadata=key(rules.number(0, 600), "an agent that ends this soon has failed to start")
+    )
+    stop_grace_seconds: float = attrs.field(
+        default=10.0, metadata=key(rules.number(0, 600), "between the request to stop and the kill")
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Retention:
+    """What is forgotten, and when."""
+
+    delivered_days: int = attrs.field(
+        default=30, metadata=key(rules.whole(1, 36_500), "delivered messages; undelivered ones stay")
+    )
+    stream_days: int = attrs.field(default=7, metadata=key(rules.whole(1, 36_500), "an agent's turn stream"))
+    stream_events: int = attrs.field(
+        default=2000, metadata=key(rules.whole(1, 1_000_000), "the newest of a turn stream that are kept")
+    )
+
+
+@attrs.frozen(kw_only=True)
+class CrashWatch:
+    """How containers are watched."""
+
+    interval_seconds: float = attrs.field(
+        default=10.0, metadata=key(rules.number(0.1, 3600), "between two looks at what runs")
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Log:
+    """The daemon's diagnostics on stderr."""
+
+    level: str = attrs.field(
+        default="info", metadata=key(rules.choice("debug", "info", "warning", "error"), "the least that is written")
+    )
+    format: str = attrs.field(
+        default="auto", metadata=key(rules.choice("auto", "text", "json"), "auto: text on a terminal, JSON otherwise")
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Config:
+    """All that an operator may set, and where each value came from (``origins``, by dotted key)."""
+
+    listen: str = attrs.field(
+        default="127.0.0.1:7000", metadata=key(rules.address(), "where HTTP is served; port 0 lets the system choose")
+    )
+    runtime: str = attrs.field(
+        default="auto",
+        metadata=key(
+            rules.choice("auto", "bubblewrap", "process"),
+            "where agents live; auto: the sandbox that works here, never process",
+        ),
+    )
+    manager: bool = attrs.field(
+        default=True, metadata=key(rules.flag(), "whether the hive has its manager from the first start")
+    )
+    claude: Claude = Claude()
+    limits: Limits = Limits()
+    retention: Retention = Retention()
+    crash_watch: CrashWatch = CrashWatch()
+    log: Log = Log()
+    origins: Mapping[str, str] = attrs.field(default=MappingProxyType({}), eq=False, repr=False)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of ``listen``."""
+        return rules.split_address(self.listen)
+
+    def origin(self, name: str) -> str:
+        """Say where a value came from: ``default``, a file, ``environment …``, a flag."""
+        return self.origins.get(name, "default")
+
+    def value(self, name: str) -> Any:
+        """Read one value by its dotted key, such as ``claude.model``."""
+        found: Any = self
+        for part in name.split("."):
+            found = getattr(found, part)
+        return found
+
+
+SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
+    {"claude": Claude, "limits": Limits, "retention": Retention, "crash_watch": CrashWatch, "log": Log}
+)
+
+
+def _keys() -> dict[str, attrs.Attribute[Any]]:
+    keys = {field.name: field for field in attrs.fields(Config) if "rule" in field.metadata}
+    for section, cls in SECTIONS.items():
+        keys |= {f"{section}.{field.name}": field for field in attrs.fields(cls)}
+    return keys
+
+
+KEYS: Mapping[str, attrs.Attribute[Any]] = MappingProxyType(_keys())
+"""Every key, dotted, in the order of the file."""
+
+
+def variable(name: str) -> str:
+    """Name the environment variable of a key: ``claude.model`` is ``HYPERHIVE_CLAUDE_MODEL``."""
+    return "HYPERHIVE_" + name.replace(".", "_").upper()

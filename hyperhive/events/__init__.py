@@ -1,0 +1,1 @@
+"""What happened: the facts, their envelope, the codec, and the log that keeps them."""

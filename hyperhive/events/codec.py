@@ -1,0 +1,81 @@
+"""Facts to JSON and back: one decoder per type, upcasters for shapes of older releases.
+
+``type`` in the log names the class. A shape that changes gets a new type name and an entry in `UPCASTERS`; the old name
+is never used again, and golden logs of every release keep it so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import msgspec
+
+from hyperhive.events import agents, hive, messages, turns
+
+_ABSTRACT = {
+    agents.AgentFact,
+    agents.Started,
+    agents.Failed,
+    messages.InboxFact,
+    turns.TurnFact,
+    hive.HiveFact,
+}
+
+TYPES: dict[str, type] = {
+    cls.__name__: cls
+    for module in (hive, agents, messages, turns)
+    for cls in vars(module).values()
+    if isinstance(cls, type) and attrs.has(cls) and cls not in _ABSTRACT
+}
+"""Every event class by the name that the log keeps."""
+
+Upcaster = Callable[[dict[str, Any]], tuple[str, dict[str, Any]]]
+
+UPCASTERS: dict[str, Upcaster] = {}
+"""By the type name of an older release: what it is called and looks like now (or in the next step towards now)."""
+
+
+class UnknownType(Exception):  # noqa: N818 - named for what it is about, as the rest of this room
+    """A type that this release cannot read."""
+
+    def __init__(self, type_name: str) -> None:
+        super().__init__(f"an event of the type {type_name}, which this release does not know")
+        self.type_name = type_name
+
+
+class BadData(Exception):  # noqa: N818
+    """Data that does not have the shape of its type."""
+
+
+encode = msgspec.json.Encoder().encode
+"""A fact's data, as bytes of JSON."""
+
+_DECODERS: dict[str, Callable[[str | bytes], Any]] = {
+    name: msgspec.json.Decoder(cls).decode for name, cls in TYPES.items()
+}
+
+
+def decode(type_name: str, data: str | bytes) -> Any:
+    """Read a fact's data.
+
+    Raises `UnknownType` for a type of a newer release, `BadData` where the data does not fit its type.
+    """
+    decoder = _DECODERS.get(type_name)
+    try:
+        if decoder is not None:
+            return decoder(data)
+        return _upcast(type_name, data)
+    except msgspec.MsgspecError as error:
+        raise BadData(f"the data of a {type_name} does not fit: {error}") from error
+
+
+def _upcast(type_name: str, data: str | bytes) -> Any:
+    raw = msgspec.json.decode(data, type=dict[str, Any]) if type_name in UPCASTERS else {}
+    while (upcaster := UPCASTERS.get(type_name)) is not None:
+        type_name, raw = upcaster(raw)
+    cls = TYPES.get(type_name)
+    if cls is None:
+        raise UnknownType(type_name)
+    return msgspec.convert(raw, cls)

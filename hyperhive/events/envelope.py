@@ -1,0 +1,98 @@
+"""The envelope of a fact: who, when, in which stream, and because of what."""
+
+from __future__ import annotations
+
+import enum
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, Protocol
+
+import attrs
+
+
+class Role(enum.StrEnum):
+    """What an actor may be; authorization looks at nothing else of it."""
+
+    OPERATOR = "operator"
+    MANAGER = "manager"
+    AGENT = "agent"
+    DAEMON = "daemon"
+
+
+@attrs.frozen
+class Actor:
+    """Whoever a command came from: known from the socket or session it arrived on, never from its payload."""
+
+    role: Role
+    name: str
+    """The agent's name, or the operator's as a person; equal to the role where there is only one."""
+
+    def __str__(self) -> str:
+        """Show it as the log keeps it: ``operator``, ``operator:anna``, ``manager``, ``agent:coder``, ``daemon``."""
+        return self.role.value if self.name == self.role.value else f"{self.role.value}:{self.name}"
+
+    @property
+    def agent(self) -> str | None:
+        """The agent that this actor is, or None for people and the daemon."""
+        return self.name if self.role in (Role.AGENT, Role.MANAGER) else None
+
+
+OPERATOR = Actor(Role.OPERATOR, "operator")
+MANAGER = Actor(Role.MANAGER, "manager")
+DAEMON = Actor(Role.DAEMON, "daemon")
+
+
+def actor_of_agent(name: str) -> Actor:
+    """Return the actor that the owner of this agent's socket is."""
+    return MANAGER if name == MANAGER.name else Actor(Role.AGENT, name)
+
+
+class Fact(Protocol):
+    """An event class: frozen attrs, past tense, and it knows its stream."""
+
+    @property
+    def stream(self) -> str:
+        """``category-id``, such as ``agent-coder``."""
+
+
+class Cause(NamedTuple):
+    """The fact that led to a command; both numbers are positions in the log."""
+
+    causation: int
+    """The fact that directly led here."""
+    correlation: int
+    """The first fact of the whole chain."""
+
+
+class Recorded(NamedTuple):
+    """A fact in its envelope, as the log keeps it.
+
+    A named tuple and not an attrs class: a replay makes millions, and a tuple is made four times as fast.
+    """
+
+    position: int
+    """Global, dense, from 1."""
+    stream: str
+    version: int
+    """In its stream, dense, from 1."""
+    type: str
+    at: int
+    """Microseconds since 1970 UTC."""
+    actor: str
+    correlation: int
+    """The position of the first fact of the chain that this one belongs to; its own where it begins one."""
+    causation: int | None
+    """The position of the fact that directly led to this one."""
+    event: Any
+
+    @property
+    def cause(self) -> Cause:
+        """What a command says that this fact leads to."""
+        return Cause(self.position, self.correlation)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def rfc3339(at: int) -> str:
+    """Show microseconds since 1970 as RFC 3339 UTC, microseconds included."""
+    return (_EPOCH + timedelta(microseconds=at)).isoformat(timespec="microseconds").replace("+00:00", "Z")

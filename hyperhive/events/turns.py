@@ -1,0 +1,94 @@
+"""Facts that an agent's harness reports: turns, status, model, session, login.
+
+Streams ``turn-<agent>``, apart from ``agent-<name>``, so that a report does not move the stream that lifecycle
+decisions were looked up at.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import attrs
+
+Status = Literal["idle", "thinking", "compacting", "waiting"]
+
+
+@attrs.frozen(kw_only=True)
+class TurnFact:
+    """A fact in the stream of one agent's turns."""
+
+    agent: str
+
+    @property
+    def stream(self) -> str:
+        """The agent's turns."""
+        return f"turn-{self.agent}"
+
+
+@attrs.frozen(kw_only=True)
+class HarnessStarted(TurnFact):
+    """A harness said hello; ``run`` is its own id for this life."""
+
+    run: str
+    version: str
+
+
+@attrs.frozen(kw_only=True)
+class TurnStarted(TurnFact):
+    """A session began a turn on the messages of these ids."""
+
+    ids: tuple[int, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class TurnEnded(TurnFact):
+    """A turn ended. ``cost_usd`` and the tokens are this turn's alone."""
+
+    ok: bool
+    cost_usd: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_creation_tokens: int = 0
+    session_id: str | None = None
+    error: str | None = None
+    error_kind: str | None = None
+    """``login rate_limit api network claude_missing`` (the mail is kept and tried again) or ``crash turn stopped``."""
+
+
+@attrs.frozen(kw_only=True)
+class StatusChanged(TurnFact):
+    """What the harness says its session does."""
+
+    status: Status
+    text: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ModelChanged(TurnFact):
+    """The session runs on this model now."""
+
+    model: str
+
+
+@attrs.frozen(kw_only=True)
+class SessionLost(TurnFact):
+    """A session could not be resumed: another began in its place."""
+
+    expected: str
+    actual: str
+
+
+@attrs.frozen(kw_only=True)
+class LoginNeeded(TurnFact):
+    """The session has no login that the model's API accepts."""
+
+    detail: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class HarnessReported(TurnFact):
+    """A report of a kind that this release does not know: kept and shown."""
+
+    kind: str
+    detail: dict[str, Any] = attrs.field(factory=dict)

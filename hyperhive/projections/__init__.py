@@ -1,0 +1,1 @@
+"""What is so now: one fold per view, in memory and mirrored into tables."""

@@ -1,0 +1,169 @@
+"""View ``agents``: every agent with its container, and the intent that waits for its outcome."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+
+import attrs
+
+from hyperhive.events import agents as facts
+from hyperhive.events.envelope import Recorded
+from hyperhive.projections.projection import Change, Fold, Projection, Rows
+
+
+class Transient(enum.StrEnum):
+    """What people see while an intent has no outcome."""
+
+    SPAWNING = "spawning"
+    STARTING = "starting"
+    STOPPING = "stopping"
+    RESTARTING = "restarting"
+    REBUILDING = "rebuilding"
+    DESTROYING = "destroying"
+
+
+class State(enum.StrEnum):
+    """Whether there is a container, as the log knows it."""
+
+    NEW = "new"
+    """Asked for, never made."""
+    RUNNING = "running"
+    STOPPED = "stopped"
+    DESTROYED = "destroyed"
+    """A tombstone: no container, the state directory kept."""
+
+
+@attrs.frozen(kw_only=True)
+class Agent:
+    """One agent. ``generation`` counts the starts of its container."""
+
+    name: str
+    state: State = State.NEW
+    generation: int = 0
+    pending: Transient | None = None
+    pending_at: int | None = None
+    """Microseconds since 1970, of the intent."""
+    pending_position: int | None = None
+    pending_correlation: int | None = None
+    graceful: bool = True
+    """Whether the pending stop is."""
+    purge: bool = False
+    """Whether the pending destroy is."""
+    since: int = 0
+    """When the state was entered."""
+    crashed: bool = False
+    """Whether it was a crash that stopped it."""
+    error: str | None = None
+    """Of the newest action, where it failed."""
+
+    @property
+    def running(self) -> bool:
+        """Whether the container runs, as the log knows it."""
+        return self.state is State.RUNNING
+
+
+def _intent(transient: Transient) -> Fold:
+    def fold(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+        event = recorded.event
+        row: Agent = rows.get(event.agent) or Agent(name=event.agent, since=recorded.at)
+        changed = attrs.evolve(
+            row,
+            pending=transient,
+            pending_at=recorded.at,
+            pending_position=recorded.position,
+            pending_correlation=recorded.correlation,
+            graceful=getattr(event, "graceful", True),
+            purge=getattr(event, "purge", False),
+        )
+        return ((event.agent, changed),)
+
+    return fold
+
+
+def _settled(row: Agent, **changes: object) -> Agent:
+    return attrs.evolve(
+        row,
+        pending=None,
+        pending_at=None,
+        pending_position=None,
+        pending_correlation=None,
+        graceful=True,
+        purge=False,
+        **changes,  # type: ignore[arg-type] # fields of Agent by name
+    )
+
+
+def _started(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    event = recorded.event
+    changed = _settled(
+        rows[event.agent],
+        state=State.RUNNING,
+        generation=event.generation,
+        since=recorded.at,
+        crashed=False,
+        error=None,
+    )
+    return ((event.agent, changed),)
+
+
+def _stopped(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    event = recorded.event
+    row = rows[event.agent]
+    return ((event.agent, _settled(row, state=State.STOPPED, since=recorded.at, crashed=False, error=None)),)
+
+
+def _destroyed(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    event = recorded.event
+    if event.purge:
+        return ((event.agent, None),)
+    row = rows[event.agent]
+    return ((event.agent, _settled(row, state=State.DESTROYED, since=recorded.at, crashed=False, error=None)),)
+
+
+def _failed(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    event = recorded.event
+    return ((event.agent, _settled(rows[event.agent], error=event.error)),)
+
+
+def _failed_stopped(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    # A restart that failed has stopped the container and not started it.
+    event = recorded.event
+    row = rows[event.agent]
+    return ((event.agent, _settled(row, state=State.STOPPED, since=recorded.at, error=event.error)),)
+
+
+def _gone(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    event = recorded.event
+    crashed = isinstance(event, facts.ContainerCrashed)
+    changed = attrs.evolve(rows[event.agent], state=State.STOPPED, since=recorded.at, crashed=crashed)
+    return ((event.agent, changed),)
+
+
+AGENTS = Projection(
+    name="agents",
+    row=Agent,
+    key=("name",),
+    folds={
+        facts.SpawnRequested: _intent(Transient.SPAWNING),
+        facts.SpawnSucceeded: _started,
+        facts.SpawnFailed: _failed,
+        facts.StartRequested: _intent(Transient.STARTING),
+        facts.StartSucceeded: _started,
+        facts.StartFailed: _failed,
+        facts.KillRequested: _intent(Transient.STOPPING),
+        facts.KillSucceeded: _stopped,
+        facts.KillFailed: _failed,
+        facts.RestartRequested: _intent(Transient.RESTARTING),
+        facts.RestartSucceeded: _started,
+        facts.RestartFailed: _failed_stopped,
+        facts.RebuildRequested: _intent(Transient.REBUILDING),
+        facts.RebuildSucceeded: _started,
+        facts.RebuildFailed: _failed_stopped,
+        facts.DestroyRequested: _intent(Transient.DESTROYING),
+        facts.DestroySucceeded: _destroyed,
+        facts.DestroyFailed: _failed,
+        facts.ContainerCrashed: _gone,
+        facts.ContainerLost: _gone,
+    },
+)

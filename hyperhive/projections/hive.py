@@ -1,0 +1,62 @@
+"""The hive as it stands: all projections together, folded from one fact after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hyperhive.events.envelope import Recorded
+from hyperhive.projections.agents import AGENTS
+from hyperhive.projections.messages import MESSAGES
+from hyperhive.projections.projection import Fold, Key, Projection, Row, Rows
+from hyperhive.projections.sessions import SESSIONS
+
+PROJECTIONS: tuple[Projection, ...] = (AGENTS, MESSAGES, SESSIONS)
+
+Changed = tuple[Projection, Key, Row | None]
+"""A row of a projection as it is after a fact, or None where it is gone."""
+
+
+def _by_type() -> dict[type, tuple[tuple[Projection, Fold], ...]]:
+    types = {event for projection in PROJECTIONS for event in projection.folds}
+    return {
+        event: tuple((projection, projection.folds[event]) for projection in PROJECTIONS if event in projection.folds)
+        for event in types
+    }
+
+
+_FOLDS = _by_type()
+
+
+class Hive:
+    """All open rows. It changes by `fold` alone; decisions and views only read it."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        """The last fact folded."""
+        self.rows: dict[str, Rows] = {projection.name: projection.empty() for projection in PROJECTIONS}
+        self.agents = self.rows[AGENTS.name]
+        self.messages = self.rows[MESSAGES.name]
+        self.sessions = self.rows[SESSIONS.name]
+
+    def become(self, other: Hive) -> None:
+        """Take another hive's place, for those who hold on to this one (memory was ahead of a file that was full)."""
+        self.__dict__.update(other.__dict__)
+
+    def fold(self, recorded: Recorded) -> list[Changed]:
+        """Take one more fact in; return the rows it changed."""
+        changed: list[Changed] = []
+        for projection, fold in _FOLDS.get(type(recorded.event), ()):
+            rows = self.rows[projection.name]
+            for key, row in fold(rows, recorded):
+                if row is not None and projection.is_open(row):
+                    rows.put(key, row)
+                else:
+                    rows.drop(key)
+                changed.append((projection, key, row))
+        self.position = recorded.position
+        return changed
+
+    def fold_all(self, facts: Iterable[Recorded]) -> None:
+        """Take many facts in, for those who do not mirror the changes."""
+        for recorded in facts:
+            self.fold(recorded)

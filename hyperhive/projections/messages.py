@@ -1,0 +1,176 @@
+"""View ``messages``: every inbox, with what the host itself has to say in it.
+
+A system message is folded from the fact it tells of: a successful start kicks the agent, a crash is a message to the
+manager. So no message can be forgotten between a fact and its telling.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import attrs
+
+from harness.wire import MANAGER, SYSTEM
+from hyperhive.events import agents, messages, turns
+from hyperhive.events.envelope import Recorded
+from hyperhive.projections.projection import Change, Fold, Projection, Rows
+
+KICK = (
+    "You were just (re)started. Check /state/ for your notes. "
+    "Your session is intact: what you were told before still stands."
+)
+
+
+@attrs.frozen(kw_only=True)
+class Message:
+    """One message in one inbox; ``id`` is the position of the fact that made it."""
+
+    to: str
+    id: int
+    sender: str
+    body: str
+    at: int
+    correlation: int
+    deliveries: int = 0
+    """How often it was handed over."""
+    delivered_at: int | None = None
+    """When the turn that received it ended."""
+    parked_at: int | None = None
+    """Since when it waits for the operator, handed over too often."""
+    discarded_at: int | None = None
+    """When its recipient was purged before it was delivered."""
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether its newest hand-over was not its first."""
+        return self.deliveries > 1
+
+
+def is_open(row: Message) -> bool:
+    """Whether it still has to be delivered (or is parked)."""
+    return row.delivered_at is None and row.discarded_at is None
+
+
+def _system(recorded: Recorded, to: str, body: str) -> Change:
+    row = Message(
+        to=to,
+        id=recorded.position,
+        sender=SYSTEM,
+        body=body,
+        at=recorded.at,
+        correlation=recorded.correlation,
+    )
+    return (to, recorded.position), row
+
+
+def _helper(recorded: Recorded, event: str, **detail: object) -> Change:
+    body = json.dumps({"event": event, **detail}, ensure_ascii=False)
+    return _system(recorded, MANAGER, body)
+
+
+def _sent(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    event = recorded.event
+    row = Message(
+        to=event.to,
+        id=recorded.position,
+        sender=event.sender,
+        body=event.body,
+        at=recorded.at,
+        correlation=recorded.correlation,
+    )
+    return (((event.to, recorded.position), row),)
+
+
+def _each(change: dict[str, object] | None = None, *, stamp: str | None = None) -> Fold:
+    def fold(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+        event = recorded.event
+        changes = dict(change or {})
+        if stamp is not None:
+            changes[stamp] = recorded.at
+        keys = [(event.to, id_) for id_ in event.ids]
+        return [(key, attrs.evolve(rows[key], **changes)) for key in keys if key in rows]
+
+    return fold
+
+
+def _handed_over(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    event = recorded.event
+    found = [(key, rows[key]) for id_ in event.ids if (key := (event.to, id_)) in rows]
+    return [(key, attrs.evolve(row, deliveries=row.deliveries + 1)) for key, row in found]
+
+
+def _requeued(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    event = recorded.event
+    key = (event.to, event.id)
+    row = rows.get(key)
+    return ((key, attrs.evolve(row, parked_at=None, deliveries=0)),) if row is not None else ()
+
+
+def _outcome(name: str, *, kick: bool = False) -> Fold:
+    """Tell the manager of an outcome that is not its own, and kick an agent that was just started."""
+
+    def fold(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
+        event = recorded.event
+        changes: list[Change] = []
+        if kick:
+            changes.append(_system(recorded, event.agent, KICK))
+        if event.agent != MANAGER:
+            error = getattr(event, "error", None)
+            detail = {"ok": True} if error is None else {"ok": False, "error": error}
+            changes.append(_helper(recorded, name, agent=event.agent, **detail))
+        return changes
+
+    return fold
+
+
+def _killed(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    agent = recorded.event.agent
+    return (_helper(recorded, "killed", agent=agent),) if agent != MANAGER else ()
+
+
+def _crashed(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    return (_helper(recorded, "container_crash", agent=recorded.event.agent),)
+
+
+def _login_needed(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    agent = recorded.event.agent
+    return (_helper(recorded, "needs_login", agent=agent),) if agent != MANAGER else ()
+
+
+def _destroyed(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    event = recorded.event
+    changes = list(_outcome("destroyed")(rows, recorded))
+    if event.purge:
+        mail = rows.group(event.agent).items()
+        changes += [(key, attrs.evolve(row, discarded_at=recorded.at)) for key, row in mail]
+    return changes
+
+
+MESSAGES = Projection(
+    name="messages",
+    row=Message,
+    key=("to", "id"),
+    is_open=is_open,
+    folds={
+        messages.MessageSent: _sent,
+        messages.MessagesHandedOver: _handed_over,
+        messages.MessagesAcknowledged: _each(stamp="delivered_at"),
+        messages.MessagesParked: _each(stamp="parked_at"),
+        messages.MessageRequeued: _requeued,
+        agents.SpawnSucceeded: _outcome("spawned", kick=True),
+        agents.SpawnFailed: _outcome("spawned"),
+        agents.StartSucceeded: _outcome("started", kick=True),
+        agents.StartFailed: _outcome("started"),
+        agents.RestartSucceeded: _outcome("restarted", kick=True),
+        agents.RestartFailed: _outcome("restarted"),
+        agents.RebuildSucceeded: _outcome("rebuilt", kick=True),
+        agents.RebuildFailed: _outcome("rebuilt"),
+        agents.KillSucceeded: _killed,
+        agents.KillFailed: _outcome("killed"),
+        agents.DestroySucceeded: _destroyed,
+        agents.DestroyFailed: _outcome("destroyed"),
+        agents.ContainerCrashed: _crashed,
+        turns.LoginNeeded: _login_needed,
+    },
+)

@@ -1,0 +1,84 @@
+"""A projection: a keyed collection of frozen rows, and one pure fold over facts.
+
+A fold returns changes and changes nothing. Whoever applies them keeps the rows that are *open* (what decisions and
+live views read) in memory and writes every changed row into the projection's table, so that memory follows the size of
+the hive, not its age.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
+from typing import Any
+
+import attrs
+
+from hyperhive.events.envelope import Recorded
+
+Key = Any
+"""A row's key: its one key field, or the tuple of them."""
+Row = Any
+Change = tuple[Key, Row | None]
+"""A row as it is now, or None where it is gone."""
+Fold = Callable[["Rows", Recorded], Iterable[Change]]
+
+
+class Rows(dict[Key, Row]):
+    """The open rows of a projection, by key; with more than one key field also grouped by the first."""
+
+    def __init__(self, *, grouped: bool = False) -> None:
+        super().__init__()
+        self._groups: dict[str, dict[Key, Row]] | None = {} if grouped else None
+
+    def group(self, first: str) -> Mapping[Key, Row]:
+        """Return the open rows whose key begins with this, oldest first."""
+        assert self._groups is not None  # noqa: S101 - only asked of projections with several key fields
+        return self._groups.get(first, {})
+
+    def put(self, key: Key, row: Row) -> None:
+        """Keep an open row."""
+        self[key] = row
+        if self._groups is not None:
+            self._groups.setdefault(key[0], {})[key] = row
+
+    def drop(self, key: Key) -> None:
+        """Forget a row that is closed or gone, if it is here."""
+        self.pop(key, None)
+        if self._groups is not None and (group := self._groups.get(key[0])) is not None:
+            group.pop(key, None)
+            if not group:
+                del self._groups[key[0]]
+
+
+def _always(_row: Row) -> bool:
+    return True
+
+
+@attrs.frozen(kw_only=True)
+class Projection:
+    """One view: its table's name, its row class, its key, and what each fact means for it."""
+
+    name: str
+    row: type
+    key: tuple[str, ...]
+    folds: Mapping[type, Fold]
+    is_open: Callable[[Row], bool] = _always
+    """Whether a row is still read by decisions and live views; a closed one is read from the table."""
+    revision: int = 1
+    """Counted up when a fold changes its meaning: a start then rebuilds the table from the log."""
+
+    fields: tuple[str, ...] = attrs.field(init=False)
+    values: Callable[[Row], tuple[Any, ...]] = attrs.field(init=False)
+    """A row's values in the order of `fields`."""
+
+    @fields.default
+    def _fields(self) -> tuple[str, ...]:
+        return tuple(field.name for field in attrs.fields(self.row))
+
+    @values.default
+    def _values(self) -> Callable[[Row], tuple[Any, ...]]:
+        return attrgetter(*self.fields)
+
+    def empty(self) -> Rows:
+        """Return no rows."""
+        return Rows(grouped=len(self.key) > 1)

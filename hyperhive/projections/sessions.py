@@ -1,0 +1,143 @@
+"""View ``sessions``: what each agent's session does, on which model, at what cost, as its harness reports it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from hyperhive.events import agents, turns
+from hyperhive.events.envelope import Recorded
+from hyperhive.projections.projection import Change, Fold, Projection, Rows
+
+
+@attrs.frozen(kw_only=True)
+class Session:
+    """One agent's session over all its lives; tokens and cost are totals."""
+
+    agent: str
+    run: str | None = None
+    """The harness's own id for its present life."""
+    turn: int | None = None
+    """The position of the running turn's `TurnStarted`; whatever the agent does meanwhile is caused by it."""
+    turn_correlation: int | None = None
+    status: turns.Status = "idle"
+    status_text: str | None = None
+    status_at: int | None = None
+    model: str | None = None
+    session_id: str | None = None
+    needs_login: bool = False
+    turns: int = 0
+    failed_turns: int = 0
+    cost_usd: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_creation_tokens: int = 0
+    error: str | None = None
+    """Of the newest turn, where it failed."""
+
+
+def _row(rows: Rows, recorded: Recorded) -> Session:
+    name = recorded.event.agent
+    return rows.get(name) or Session(agent=name)
+
+
+def _harness_started(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    event = recorded.event
+    changed = attrs.evolve(
+        _row(rows, recorded),
+        run=event.run,
+        turn=None,
+        turn_correlation=None,
+        status="idle",
+        status_text=None,
+        status_at=recorded.at,
+    )
+    return ((event.agent, changed),)
+
+
+def _turn_started(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    changed = attrs.evolve(
+        _row(rows, recorded),
+        turn=recorded.position,
+        turn_correlation=recorded.correlation,
+        status="thinking",
+        status_text=None,
+        status_at=recorded.at,
+    )
+    return ((changed.agent, changed),)
+
+
+def _turn_ended(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    event: turns.TurnEnded = recorded.event
+    row = _row(rows, recorded)
+    changed = attrs.evolve(
+        row,
+        turn=None,
+        turn_correlation=None,
+        status="idle",
+        status_text=None,
+        status_at=recorded.at,
+        session_id=event.session_id or row.session_id,
+        needs_login=row.needs_login and not event.ok,
+        turns=row.turns + 1,
+        failed_turns=row.failed_turns + (not event.ok),
+        cost_usd=row.cost_usd + event.cost_usd,
+        input_tokens=row.input_tokens + event.input_tokens,
+        output_tokens=row.output_tokens + event.output_tokens,
+        cache_read_tokens=row.cache_read_tokens + event.cache_read_tokens,
+        cache_creation_tokens=row.cache_creation_tokens + event.cache_creation_tokens,
+        error=event.error,
+    )
+    return ((event.agent, changed),)
+
+
+def _status_changed(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    event = recorded.event
+    row = _row(rows, recorded)
+    changed = attrs.evolve(row, status=event.status, status_text=event.text, status_at=recorded.at)
+    return ((event.agent, changed),)
+
+
+def _set(field: str, source: str) -> Fold:
+    def fold(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+        changes = {field: getattr(recorded.event, source)}
+        return ((recorded.event.agent, attrs.evolve(_row(rows, recorded), **changes)),)
+
+    return fold
+
+
+def _login_needed(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    return ((recorded.event.agent, attrs.evolve(_row(rows, recorded), needs_login=True)),)
+
+
+def _silenced(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    """End the turn that was running: a container that stopped has none any more."""
+    row = rows.get(recorded.event.agent)
+    if row is None:
+        return ()
+    if getattr(recorded.event, "purge", False):
+        return ((row.agent, None),)
+    changed = attrs.evolve(row, run=None, turn=None, turn_correlation=None, status="idle", status_text=None)
+    return ((row.agent, changed),)
+
+
+SESSIONS = Projection(
+    name="sessions",
+    row=Session,
+    key=("agent",),
+    folds={
+        turns.HarnessStarted: _harness_started,
+        turns.TurnStarted: _turn_started,
+        turns.TurnEnded: _turn_ended,
+        turns.StatusChanged: _status_changed,
+        turns.ModelChanged: _set("model", "model"),
+        turns.SessionLost: _set("session_id", "actual"),
+        turns.LoginNeeded: _login_needed,
+        agents.KillSucceeded: _silenced,
+        agents.DestroySucceeded: _silenced,
+        agents.ContainerCrashed: _silenced,
+        agents.ContainerLost: _silenced,
+    },
+)
