@@ -121,8 +121,8 @@ def encode(value: Mapping[str, Any]) -> bytes:
 def decode(line: bytes) -> dict[str, Any]:
     """Read one line, with or without its newline.
 
-    Raises `WireError`: not UTF-8, not JSON, not an object, a key given twice, NaN or Infinity, deeper than `MAX_NESTING`,
-    longer than `MAX_LINE_BYTES`, half of a surrogate pair (which no UTF-8 can carry on).
+    Raises `WireError`: not UTF-8, not JSON, not an object, a key given twice, NaN or Infinity, deeper than
+    `MAX_NESTING`, longer than `MAX_LINE_BYTES`, half of a surrogate pair (which no UTF-8 can carry on).
     """
     if len(line) > MAX_LINE_BYTES:
         raise WireError("too_large", f"a line of over {MAX_LINE_BYTES} bytes")

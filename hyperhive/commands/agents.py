@@ -63,6 +63,8 @@ class ReportOutcome(Command):
     agent: str
     intent: int
     error: str | None = None
+    running: bool = False
+    """Whether the container was seen running after a failure."""
 
 
 @attrs.frozen(kw_only=True)
@@ -208,7 +210,7 @@ def report_outcome(hive: Hive, command: ReportOutcome) -> list[Fact]:
         return []
     verb = VERBS[agent.pending]
     if command.error is not None:
-        return [verb.failed(agent=command.agent, error=command.error)]
+        return [verb.failed(agent=command.agent, error=command.error, running=command.running)]
     details: dict[str, Any] = {}
     if verb.runs_after:
         details["generation"] = agent.generation + 1

@@ -106,11 +106,13 @@ def acknowledge(hive: Hive, command: AcknowledgeMail) -> list[Fact]:
 
 
 def acknowledged(hive: Hive, to: str, ids: tuple[int, ...]) -> list[Fact]:
-    """Return the fact that these messages are delivered, for those of them that were handed over and still are open."""
+    """Return the fact that these messages are delivered, for those of them that were handed over and still are open.
+
+    The operator reads and takes nothing: what is in its inbox needs no hand-over.
+    """
     mail = hive.messages.group(to)
-    open_ids = tuple(
-        id_ for id_ in dict.fromkeys(ids) if (row := mail.get((to, id_))) is not None and row.deliveries > 0
-    )
+    rows = [row for id_ in dict.fromkeys(ids) if (row := mail.get((to, id_))) is not None]
+    open_ids = tuple(row.id for row in rows if row.deliveries > 0 or to == OPERATOR)
     return [MessagesAcknowledged(to=to, ids=open_ids)] if open_ids else []
 
 

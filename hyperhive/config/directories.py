@@ -140,10 +140,16 @@ def _make_root(directory: Path, flag: str) -> None:
         pass
     except OSError as error:
         raise DirectoryError(f"{_no_write(_existing(directory), error)}, or give another {flag}") from None
-    _check_root(directory, flag)
+    check_root(directory, flag)
 
 
-def _check_root(directory: Path, flag: str) -> None:
+def check_root(directory: Path, flag: str) -> None:
+    """Refuse a data or run directory that cannot be used; where it is not there yet, its place."""
+    if not os.path.lexists(directory):
+        place = _existing(directory)
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise DirectoryError(f"{_no_write(place, None)}, or give another {flag}")
+        return
     link = directory.lstat()
     # A link that another user laid (in /tmp) could lead anywhere; systemd's own links belong to root.
     if stat.S_ISLNK(link.st_mode) and link.st_uid not in {0, os.geteuid()}:

@@ -33,6 +33,8 @@ class Failed(AgentFact):
     """An outcome that is a failure; ``error`` has the reason with the tail of the tool's output."""
 
     error: str
+    running: bool = False
+    """Whether the container runs all the same, as it was observed after the failure."""
 
 
 @attrs.frozen(kw_only=True)

@@ -122,15 +122,13 @@ def _destroyed(rows: Rows, recorded: Recorded) -> Iterable[Change]:
 
 
 def _failed(rows: Rows, recorded: Recorded) -> Iterable[Change]:
-    event = recorded.event
-    return ((event.agent, _settled(rows[event.agent], error=event.error)),)
-
-
-def _failed_stopped(rows: Rows, recorded: Recorded) -> Iterable[Change]:
-    # A restart that failed has stopped the container and not started it.
+    """Believe what was observed after the failure: a stop that failed leaves a running container, a restart may not."""
     event = recorded.event
     row = rows[event.agent]
-    return ((event.agent, _settled(row, state=State.STOPPED, since=recorded.at, error=event.error)),)
+    seen = State.RUNNING if event.running else State.STOPPED
+    state = seen if row.running or event.running else row.state
+    since = recorded.at if state is not row.state else row.since
+    return ((event.agent, _settled(row, state=state, since=since, error=event.error)),)
 
 
 def _gone(rows: Rows, recorded: Recorded) -> Iterable[Change]:
@@ -156,10 +154,10 @@ AGENTS = Projection(
         facts.KillFailed: _failed,
         facts.RestartRequested: _intent(Transient.RESTARTING),
         facts.RestartSucceeded: _started,
-        facts.RestartFailed: _failed_stopped,
+        facts.RestartFailed: _failed,
         facts.RebuildRequested: _intent(Transient.REBUILDING),
         facts.RebuildSucceeded: _started,
-        facts.RebuildFailed: _failed_stopped,
+        facts.RebuildFailed: _failed,
         facts.DestroyRequested: _intent(Transient.DESTROYING),
         facts.DestroySucceeded: _destroyed,
         facts.DestroyFailed: _failed,

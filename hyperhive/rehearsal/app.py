@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hyperhive.rehearsal.answers import Answer, Message, Refusal, Unmatched, answer, count_tokens, digest
 from hyperhive.rehearsal.record import Record, Seen, sizes
@@ -37,6 +37,12 @@ class Stage:
     on_unmatched: Callable[[Unmatched], None] | None = None
     record: Record = attrs.field(factory=Record)
     closing: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+    def tell(self, unmatched: Unmatched) -> None:
+        """Keep an unmatched request and hand it on."""
+        self.record.unmatched.append(unmatched)
+        if self.on_unmatched is not None:
+            self.on_unmatched(unmatched)
 
     async def pause(self, seconds: float) -> bool:
         """Wait; whether the rehearsal is still open after it."""
@@ -63,7 +69,7 @@ def rehearsal_app(scenario: Scenario, on_unmatched: Callable[[Unmatched], None] 
 
 
 @attrs.frozen
-class _Played(Response):
+class _Played:
     """A response sent frame by frame; one that is not ``complete`` lacks its end, and the server hangs up there."""
 
     frames: Iterable[Frame]
@@ -84,7 +90,7 @@ class _Played(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _messages(http: Request) -> Response:
+async def _messages(http: Request) -> ASGIApp:
     stage: Stage = http.app.state.stage
     try:
         speaker, body, request = await _read(http)
@@ -94,14 +100,13 @@ async def _messages(http: Request) -> Response:
     attempt = stage.record.attempt(mark)
     given = answer(stage.scenario, speaker, request, attempt)
     request_id = _request_id(f"{mark}/{attempt}")
-    status = _status(given)
-    stage.record.requests.append(_seen(http, speaker, body, request, rule=given.rule, status=status, attempt=attempt))
+    rule, status = _outcome(given)
+    stage.record.requests.append(_seen(http, speaker, body, request, rule=rule, status=status, attempt=attempt))
     match given:
         case Unmatched():
-            stage.record.unmatched.append(given)
-            if stage.on_unmatched is not None:
-                stage.on_unmatched(given)
-            # A 400 is the one error that clients do not try again.
+            if attempt == 1:
+                stage.tell(given)
+            # `claude` does not wait and retry after a 400; it tries at once, a few times, with features left out.
             return _error(_invalid(given.explanation), request_id)
         case Refusal():
             if not await stage.pause(given.delay_seconds):
@@ -153,14 +158,14 @@ _CLOSING = Fault(status=529, type="overloaded_error", message="the rehearsal is 
 
 
 def _invalid(message: str) -> Fault:
-    return Fault(status=400, type="invalid_request_error", message=message)
+    return Fault(status=400, type="invalid_request_error", message=message, retry=False)
 
 
 async def _read(http: Request) -> tuple[str, bytes, dict[str, Any]]:
     speaker = _speaker(http)
     if speaker is None:
         message = f"invalid x-api-key: a rehearsal knows its speakers by keys such as {CREDENTIAL_PREFIX}coder"
-        raise _RefusedError(Fault(status=401, type="authentication_error", message=message))
+        raise _RefusedError(Fault(status=401, type="authentication_error", message=message, retry=False))
     body = bytearray()
     async for chunk in http.stream():
         body += chunk
@@ -196,17 +201,17 @@ def _seen(
     )
 
 
-def _status(given: Answer) -> int:
+def _outcome(given: Answer) -> tuple[str | None, int]:
     match given:
         case Message():
-            return 200
+            return given.rule, 200
         case Refusal():
-            return given.fault.status
+            return given.rule, given.fault.status
         case Unmatched():
-            return 400
+            return None, 400
 
 
-def _played(message: Message, stage: Stage, request_id: str, *, streamed: bool) -> Response:
+def _played(message: Message, stage: Stage, request_id: str, *, streamed: bool) -> ASGIApp:
     complete = message.pace.cut_after_chunks is None
     if streamed:
         return _Played(frames(message), complete, "text/event-stream; charset=utf-8", request_id, stage)
@@ -219,6 +224,8 @@ def _error(fault: Fault, request_id: str) -> Response:
     headers = {"request-id": request_id}
     if fault.retry_after_seconds is not None:
         headers["retry-after"] = str(math.ceil(fault.retry_after_seconds))
+    if fault.retry is not None:
+        headers["x-should-retry"] = str(fault.retry).lower()
     return JSONResponse(error(fault, request_id), fault.status, headers)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -14,20 +14,43 @@ _REMINDER = re.compile(r"^<system-reminder>.*?</system-reminder>[ \t]*\n?", re.M
 
 
 @attrs.frozen(kw_only=True)
-class ToolResult:
-    """What a tool gave back, and the name under which it was called."""
+class ToolUse:
+    """A tool call that the conversation holds."""
 
+    id: str
+    tool: str
+    input: Mapping[str, Any]
+
+
+@attrs.frozen(kw_only=True)
+class ToolResult:
+    """What a tool gave back, and the call that it answers; ``tool`` is empty where that call is unknown."""
+
+    id: str
     tool: str
     text: str
     failed: bool
 
 
 @attrs.frozen(kw_only=True)
-class ToolUse:
-    """A tool call that the conversation already holds."""
+class Exchange:
+    """The tools that the model called, and what it was told then: texts and tool results, in their order."""
 
-    tool: str
-    input: Mapping[str, Any]
+    calls: tuple[ToolUse, ...]
+    told: tuple[str | ToolResult, ...]
+
+    @property
+    def news(self) -> str:
+        """The text that begins a turn, or nothing: the last one, where it stands after the last tool result.
+
+        `claude` gathers in front of it what it was told in failed turns and never got an answer to.
+        """
+        return self.told[-1] if self.told and isinstance(self.told[-1], str) else ""
+
+    @property
+    def results(self) -> tuple[ToolResult, ...]:
+        """The tool results that it holds."""
+        return tuple(each for each in self.told if isinstance(each, ToolResult))
 
 
 @attrs.frozen(kw_only=True)
@@ -35,81 +58,75 @@ class Heard:
     """A request as the rules see it.
 
     ``text`` is what a person or the host has just said, ``results`` what tools have just given back; one of them is
-    empty. ``turn`` is the text that began the running turn, ``step`` counts the turn's requests from 1, and ``calls``
-    are the turn's tool calls so far.
+    empty. ``turn`` is the text that began the running turn, ``step`` counts the turn's requests from 1, ``called`` are
+    the turn's tool calls so far, and ``done`` all calls of the conversation that succeeded.
     """
 
     text: str
     results: tuple[ToolResult, ...]
     turn: str
     step: int
-    calls: tuple[ToolUse, ...]
+    called: tuple[ToolUse, ...]
+    done: tuple[ToolUse, ...]
 
 
-def hear(request: Mapping[str, Any]) -> Heard:
-    """Read a request's newest content; system reminders and messages of the role ``system`` are passed over.
-
-    User messages that follow each other count as one (a failed turn leaves its mail behind without an answer). Text
-    after the last tool result begins a new turn: an interrupted turn ends that way.
-    """
-    exchanges = _exchanges(request["messages"])
-    names = {use["id"]: use["name"] for answered, _ in exchanges for use in answered if use["type"] == "tool_use"}
-    newest = exchanges[-1][1]
-    text = _text_after_results(newest)
-    results = () if text else tuple(_result(block, names) for block in newest if block["type"] == "tool_result")
-    start = next((at for at in reversed(range(len(exchanges))) if _text_after_results(exchanges[at][1])), 0)
-    since = exchanges[start + 1 :]
+def hear(exchanges: Sequence[Exchange]) -> Heard:
+    """Read what is new at the end of a conversation."""
+    start = next((at for at in reversed(range(len(exchanges))) if exchanges[at].news), 0)
+    newest, since = exchanges[-1], exchanges[start + 1 :]
+    # A call that was cut off by a crash gets a failed result from `claude`, so it does not count as done.
+    succeeded = {result.id for exchange in exchanges for result in exchange.results if not result.failed}
     return Heard(
-        text=text,
-        results=results,
-        turn=_text_after_results(exchanges[start][1]),
+        text=newest.news,
+        results=() if newest.news else newest.results,
+        turn=exchanges[start].news,
         step=1 + len(since),
-        calls=tuple(
-            ToolUse(tool=use["name"], input=use["input"])
-            for answered, _ in since
-            for use in answered
-            if use["type"] == "tool_use"
-        ),
+        called=tuple(call for exchange in since for call in exchange.calls),
+        done=tuple(call for exchange in exchanges for call in exchange.calls if call.id in succeeded),
     )
 
 
-Blocks = list[dict[str, Any]]
+def conversation(request: Mapping[str, Any]) -> tuple[Exchange, ...]:
+    """Give the conversation without the program's notes to the model: system reminders, messages of the role system.
+
+    A retry has the same conversation as its first try, even where `claude` leaves parts of the request out. The first
+    exchange is what the model was told before it said anything.
+    """
+    names: dict[str, str] = {}
+    found: list[tuple[list[ToolUse], list[str | ToolResult]]] = [([], [])]
+    after = "assistant"
+    for message in request["messages"]:
+        role = message["role"]
+        for block in _blocks(message["content"]):
+            match role, block["type"]:
+                case "assistant", kind:
+                    if after == "user":
+                        found.append(([], []))
+                    if kind == "tool_use":
+                        names[block["id"]] = block["name"]
+                        found[-1][0].append(ToolUse(id=block["id"], tool=block["name"], input=block["input"]))
+                case "user", "tool_result":
+                    found[-1][1].append(_result(block, names))
+                case "user", "text" if text := _without_reminders(block["text"]):
+                    found[-1][1].append(text)
+            after = role if role in {"assistant", "user"} else after
+    return tuple(Exchange(calls=tuple(calls), told=tuple(told)) for calls, told in found)
 
 
-def _exchanges(messages: Iterable[Mapping[str, Any]]) -> list[tuple[Blocks, Blocks]]:
-    """Pair what the model said with what it was told after it; the first pair has nothing said."""
-    pairs: list[tuple[Blocks, Blocks]] = [([], [])]
-    for message in messages:
-        blocks = _blocks(message["content"])
-        match message["role"]:
-            case "assistant" if pairs[-1][1] or len(pairs) == 1:
-                pairs.append((blocks, []))
-            case "assistant":
-                pairs[-1][0].extend(blocks)
-            case "user":
-                pairs[-1][1].extend(blocks)
-            case _:
-                pass  # a system message in mid-conversation is the host program's, not news to react to
-    return pairs
+def _blocks(content: str | Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
-def _blocks(content: str | Sequence[dict[str, Any]]) -> Blocks:
-    return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
-
-
-def _text_after_results(blocks: Blocks) -> str:
-    last = max((at for at, block in enumerate(blocks) if block["type"] == "tool_result"), default=-1)
-    return _text(blocks[last + 1 :])
-
-
-def _text(blocks: Iterable[Mapping[str, Any]]) -> str:
-    texts = (_REMINDER.sub("", block["text"]) for block in blocks if block["type"] == "text")
-    return "\n".join(text for text in texts if text.strip())
+def _without_reminders(text: str) -> str:
+    left = _REMINDER.sub("", text)
+    return left if left.strip() else ""
 
 
 def _result(block: Mapping[str, Any], names: Mapping[str, str]) -> ToolResult:
+    texts = (_without_reminders(part["text"]) for part in _blocks(block.get("content") or ()) if part["type"] == "text")
     return ToolResult(
+        id=block["tool_use_id"],
         tool=names.get(block["tool_use_id"], ""),
-        text=_text(_blocks(block.get("content") or "")),
+        text="\n".join(text for text in texts if text),
         failed=bool(block.get("is_error")),
     )

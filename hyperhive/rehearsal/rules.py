@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
@@ -19,12 +19,13 @@ class Call:
 
 @attrs.frozen(kw_only=True)
 class Fault:
-    """An error of the API instead of an answer."""
+    """An error of the API instead of an answer; ``retry`` tells the client outright whether to try again."""
 
     status: int
     type: str
     message: str
     retry_after_seconds: float | None = None
+    retry: bool | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -46,9 +47,15 @@ class Usage:
     cache_creation_input_tokens: int | None = None
 
 
+Once = Literal["turn", "conversation"]
+
+
 @attrs.frozen(kw_only=True)
 class Condition:
-    """When a rule answers; every part that is given must hold."""
+    """When a rule answers; every part that is given must hold.
+
+    ``once``: not where the rule's calls already stand in the running turn, or have succeeded in the conversation.
+    """
 
     who: tuple[str, ...] | None = None
     contains: str | None = None
@@ -58,8 +65,13 @@ class Condition:
     failed: bool | None = None
     turn: re.Pattern[str] | None = None
     step: int | None = None
-    once: bool = False
+    once: Once | None = None
     times: int | None = None
+
+    @property
+    def looks_at_text(self) -> bool:
+        """Whether it wants to see words, and not only who is at which step."""
+        return self.contains is not None or self.matches is not None or self.unless is not None
 
 
 @attrs.frozen(kw_only=True)
@@ -72,8 +84,8 @@ class Script:
     fault: Fault | None = None
     stop_reason: str | None = None
     delay_seconds: float = 0.0
-    pace: Pace = Pace()
-    usage: Usage = Usage()
+    pace: Pace = attrs.field(factory=Pace)
+    usage: Usage = attrs.field(factory=Usage)
 
 
 @attrs.frozen(kw_only=True)

@@ -99,11 +99,15 @@ def _condition(table: Table) -> Condition:
         failed=table.flag("failed"),
         turn=table.regex("turn"),
         step=table.whole("step", 1),
-        once=table.flag("once") or False,
+        once=table.choice("once", ("turn", "conversation")),
         times=table.whole("times", 1),
     )
     if condition.failed is not None and result is None:
         raise table.wrong("failed", "belongs beside result: it says whether that tool's result is an error")
+    if result is None and condition.looks_at_text and condition.step not in {None, 1}:
+        raise table.wrong("step", "over 1 goes with result: from the second step on, what is read are tool results")
+    if result is not None and condition.step == 1:
+        raise table.wrong("step", "of 1 does not go with result: a turn begins with a text, not with a tool result")
     return condition
 
 
@@ -143,7 +147,7 @@ def _tool_name(name: str) -> str:
 
 
 def _fault(table: Table) -> Fault:
-    table.only(("status", "type", "message", "retry_after_seconds"))
+    table.only(("status", "type", "message", "retry_after_seconds", "retry"))
     status = table.whole("status", 400)
     if status is None or status > 599:
         raise table.wrong("status", "is needed: an HTTP status from 400 to 599, such as 429, 500 or 529")
@@ -152,6 +156,7 @@ def _fault(table: Table) -> Fault:
         type=table.text("type") or _ERROR_TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error"),
         message=table.text("message") or f"rehearsed error {status}",
         retry_after_seconds=table.number("retry_after_seconds"),
+        retry=table.flag("retry"),
     )
 
 
@@ -194,7 +199,7 @@ def _check_placeholders(table: Table, rule: Rule) -> None:
                     f"has the placeholder {{{name}}}, and this rule has only {', '.join(sorted(known))}; "
                     f"name a group (?P<{name}>…) in matches or turn, or write {{{{{name}}}}} for the braces themselves",
                 )
-    if rule.condition.once:
+    if rule.condition.once is not None:
         _check_once(table, rule, {"speaker", *turn})
 
 
@@ -203,4 +208,6 @@ def _check_once(table: Table, rule: Rule, steady: set[str]) -> None:
     if not rule.script.calls:
         raise table.wrong("once", "needs a call: a rule has answered once its calls stand in the turn")
     if fleeting := sorted({name for call in rule.script.calls for name in names_in(call.input)} - steady):
-        raise table.wrong("once", f"allows in its calls only what stays the same all turn; {fleeting[0]!r} does not")
+        raise table.wrong(
+            "once", f"allows in its calls only what stays the same all turn, groups of turn; {fleeting[0]!r} may not"
+        )

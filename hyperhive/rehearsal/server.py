@@ -69,8 +69,8 @@ async def serve_rehearsal(
 ) -> Rehearsal:
     """Serve a scenario; port 0 takes a free one.
 
-    Raises `ValueError` for a host that is not loopback: a rehearsal knows no secrets and lets everyone in. Raises `OSError`
-    where the port cannot be had; one in use is tried again for about 18 seconds.
+    Raises `ValueError` for a host that is not loopback: a rehearsal has no secrets and lets everyone in. Raises
+    `OSError` where the port cannot be had; one in use is tried again for about 18 seconds.
     """
     _check_loopback(host)
     listener = await _listen(host, port)

@@ -13,13 +13,14 @@ class MalformedError(Exception):
 def read_request(body: bytes) -> dict[str, Any]:
     """Read a request's body; raises `MalformedError`."""
     try:
-        request = json.loads(body)
+        request: dict[str, Any] = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise MalformedError(f"the body is not JSON: {error}") from None
     _check(isinstance(request, dict), "the body must be a JSON object")
     _check(isinstance(request.get("model"), str), "model: a string is needed")
     messages = request.get("messages")
-    _check(isinstance(messages, list) and bool(messages), "messages: an array of at least one message is needed")
+    if not isinstance(messages, list) or not messages:
+        raise MalformedError("messages: an array of at least one message is needed")
     for number, message in enumerate(messages):
         _check_message(message, f"messages.{number}")
     form = request.get("output_config")

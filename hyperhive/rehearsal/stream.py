@@ -8,7 +8,8 @@ from typing import Any
 
 import attrs
 
-from hyperhive.rehearsal.answers import Block, Fault, Message, Text, Thinking, ToolCall
+from hyperhive.rehearsal.answers import Block, Message, Text, Thinking, ToolCall
+from hyperhive.rehearsal.rules import Fault
 
 
 @attrs.frozen(kw_only=True)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
+
+C = TypeVar("C", bound=str)
 
 
 class ScenarioError(Exception):
@@ -74,12 +76,15 @@ class Table:
             raise self._type(key, f"a whole number of at least {least}")
         return value
 
-    def choice(self, key: str, choices: tuple[str, ...]) -> str | None:
+    def choice(self, key: str, choices: tuple[C, ...]) -> C | None:
         """Read one of a few words."""
         value = self.raw.get(key)
-        if value is not None and value not in choices:
-            raise self._type(key, f"one of {', '.join(choices)}")
-        return value
+        if value is None:
+            return None
+        for choice in choices:
+            if value == choice:
+                return choice
+        raise self._type(key, f"one of {', '.join(choices)}")
 
     def regex(self, key: str) -> re.Pattern[str] | None:
         """Read a regular expression; ^ and $ stand for line ends."""

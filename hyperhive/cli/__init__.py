@@ -1,0 +1,1 @@
+"""Command dispatch for people and scripts."""

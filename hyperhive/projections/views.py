@@ -1,0 +1,87 @@
+"""What people and programs are shown of the hive: one plain, JSON-ready shape for every surface."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.wire import MANAGER, OPERATOR
+from hyperhive.events.envelope import rfc3339
+from hyperhive.projections.agents import Agent, State
+from hyperhive.projections.hive import Hive
+from hyperhive.projections.messages import Message
+from hyperhive.projections.sessions import Session
+
+
+def agent_row(hive: Hive, agent: Agent) -> dict[str, Any]:
+    """Show one agent as host.sock version 1 does; the flags are independent of each other."""
+    session = hive.sessions.get(agent.name) or Session(agent=agent.name)
+    running = agent.running
+    return {
+        "name": agent.name,
+        "running": running,
+        "failed": agent.crashed or agent.error is not None,
+        "needs_update": False,
+        "needs_login": session.needs_login,
+        "paused": False,
+        "parent": None if agent.name == MANAGER else MANAGER,
+        "deployed_sha": None,
+        "active_model": session.model,
+        "status_text": (session.status_text or session.status) if running else None,
+        "status_set_at": rfc3339(session.status_at) if running and session.status_at else None,
+        "url": None,
+        "state": agent.state.value,
+        "pending": agent.pending.value if agent.pending else None,
+        "pending_at": rfc3339(agent.pending_at) if agent.pending_at else None,
+        "since": rfc3339(agent.since),
+        "generation": agent.generation,
+        "status": session.status if running else None,
+        "error": agent.error or session.error,
+        "turns": session.turns,
+        "failed_turns": session.failed_turns,
+        "cost_usd": round(session.cost_usd, 6),
+        "tokens": {
+            "input": session.input_tokens,
+            "output": session.output_tokens,
+            "cache_read": session.cache_read_tokens,
+            "cache_creation": session.cache_creation_tokens,
+        },
+        "undelivered": len(hive.messages.group(agent.name)),
+    }
+
+
+def message_row(row: Message) -> dict[str, Any]:
+    """Show one message with everything that the operator may see of it."""
+    return {
+        "id": row.id,
+        "to": row.to,
+        "from": row.sender,
+        "at": rfc3339(row.at),
+        "body": row.body,
+        "deliveries": row.deliveries,
+        **{
+            name: rfc3339(at) if (at := getattr(row, name)) else None
+            for name in ("delivered_at", "parked_at", "discarded_at")
+        },
+    }
+
+
+def agent_rows(hive: Hive) -> list[dict[str, Any]]:
+    """Show every agent that has a container or soon will, the manager first."""
+    shown = [row for row in hive.agents.values() if row.pending is not None or row.state is not State.DESTROYED]
+    return [agent_row(hive, row) for row in sorted(shown, key=lambda row: (row.name != MANAGER, row.name))]
+
+
+def state(hive: Hive) -> dict[str, Any]:
+    """Show the whole hive as it stands at one position."""
+    open_messages = list(hive.messages.values())
+    return {
+        "position": hive.position,
+        "agents": agent_rows(hive),
+        "tombstones": [
+            {"name": row.name, "since": rfc3339(row.since)}
+            for row in hive.agents.values()
+            if row.state is State.DESTROYED and row.pending is None
+        ],
+        "inbox": [message_row(row) for row in open_messages if row.to == OPERATOR],
+        "parked": [message_row(row) for row in open_messages if row.parked_at is not None],
+    }

@@ -1,0 +1,179 @@
+"""Works off the open intents: one action per agent at a time, several agents side by side, each with a deadline.
+
+Every action may be repeated after a crash of the daemon: it observes what runs and goes on from there, so that nothing
+is started twice and no transient outlives its work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import functools
+from collections.abc import Awaitable, Callable
+
+import attrs
+import structlog
+
+from hyperhive.commands.agents import ReportOutcome
+from hyperhive.commands.dispatcher import Dispatcher
+from hyperhive.events.envelope import DAEMON, Cause
+from hyperhive.projections.agents import Agent, Transient
+from hyperhive.runtimes.protocol import Runtime, RuntimeTrouble, Spec
+
+log = structlog.get_logger("lifecycle")
+
+MAX_ERROR_CHARACTERS = 4_000
+"""Of a tool's output in an event; the whole of it is in the daemon's log."""
+
+
+class Step(enum.Enum):
+    """One thing done to a container."""
+
+    STOP = enum.auto()
+    REMOVE = enum.auto()
+    CREATE = enum.auto()
+    START = enum.auto()
+    CLEAR = enum.auto()
+    """Wipe what the agent kept, if the intent says so."""
+
+
+STEPS: dict[Transient, tuple[Step, ...]] = {
+    Transient.SPAWNING: (Step.CREATE, Step.START),
+    Transient.STARTING: (Step.CREATE, Step.START),
+    Transient.STOPPING: (Step.STOP,),
+    Transient.RESTARTING: (Step.STOP, Step.CREATE, Step.START),
+    Transient.REBUILDING: (Step.STOP, Step.REMOVE, Step.CREATE, Step.START),
+    Transient.DESTROYING: (Step.STOP, Step.REMOVE, Step.CLEAR),
+}
+
+
+@attrs.frozen(kw_only=True)
+class Home:
+    """What an agent has on the host besides its container; the daemon knows where."""
+
+    prepare: Callable[[str, int], Awaitable[Spec]]
+    """Make directories and socket for an agent; return its spec for a generation."""
+    clear: Callable[[str], Awaitable[None]]
+    """Wipe an agent's directories (purge)."""
+    close: Callable[[str], Awaitable[None]]
+    """Close the socket of an agent that is no more."""
+
+
+class Lifecycle:
+    """The reactor."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        runtime: Runtime,
+        home: Home,
+        *,
+        parallel: int,
+        deadline_seconds: float,
+        grace_seconds: float,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._runtime = runtime
+        self._home = home
+        self._slots = asyncio.Semaphore(parallel)
+        self._deadline_seconds = deadline_seconds
+        self._grace_seconds = grace_seconds
+        self._working: dict[str, asyncio.Task[None]] = {}
+
+    def tick(self) -> list[asyncio.Task[None]]:
+        """Begin work on every open intent that nobody works on; return what was begun."""
+        begun = []
+        for agent in list(self._dispatcher.hive.agents.values()):
+            if agent.pending is None or agent.name in self._working:
+                continue
+            task = asyncio.create_task(self._work(agent), name=f"{agent.pending.value}-{agent.name}")
+            self._working[agent.name] = task
+            task.add_done_callback(functools.partial(self._worked, agent.name))
+            begun.append(task)
+        return begun
+
+    async def run(self) -> None:
+        """Tick whenever facts arrive; ends by cancellation and lets begun work be found again at the next start."""
+        woken = asyncio.Event()
+        end = self._dispatcher.listen(lambda _facts: woken.set())
+        try:
+            while True:
+                for task in self.tick():
+                    task.add_done_callback(lambda _done: woken.set())
+                await woken.wait()
+                woken.clear()
+        finally:
+            end()
+            for task in self._working.values():
+                task.cancel()
+
+    async def _work(self, agent: Agent) -> None:
+        assert agent.pending is not None  # noqa: S101 - tick looked
+        assert agent.pending_position is not None  # noqa: S101
+        async with self._slots:
+            log.info("action_begun", action=agent.pending.value, stream=f"agent-{agent.name}")
+            error = await self._attempt(agent, STEPS[agent.pending])
+            if error is not None:
+                log.error("action_failed", action=agent.pending.value, stream=f"agent-{agent.name}", error=error)
+            await self._dispatcher.dispatch(
+                ReportOutcome(
+                    actor=DAEMON,
+                    agent=agent.name,
+                    intent=agent.pending_position,
+                    error=error,
+                    running=error is not None and await self._still_runs(agent),
+                    cause=Cause(agent.pending_position, agent.pending_correlation or agent.pending_position),
+                ),
+            )
+
+    def _worked(self, name: str, task: asyncio.Task[None]) -> None:
+        del self._working[name]
+        if not task.cancelled() and (broke := task.exception()) is not None:
+            log.error("action_broke", stream=f"agent-{name}", exc_info=broke)
+
+    async def _attempt(self, agent: Agent, steps: tuple[Step, ...]) -> str | None:
+        """Do the steps within the deadline; return why they could not be done."""
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                if Step.START in steps and await self._runs(agent.name, agent.generation + 1):
+                    return None  # a daemon before this one got that far
+                for step in steps:
+                    await self._do(step, agent)
+        except TimeoutError:
+            return f"{agent.pending} did not end within {self._deadline_seconds:g} s"
+        except (RuntimeTrouble, OSError) as trouble:
+            return str(trouble)[-MAX_ERROR_CHARACTERS:]
+        except Exception as defect:
+            # An intent without an outcome would be tried again at once, for ever.
+            log.exception("action_broke", stream=f"agent-{agent.name}")
+            return f"the daemon met a defect of its own: {defect!r}"[:MAX_ERROR_CHARACTERS]
+        return None
+
+    async def _do(self, step: Step, agent: Agent) -> None:
+        name = agent.name
+        match step:
+            case Step.STOP:
+                await self._runtime.stop(name, self._grace_seconds if agent.graceful else 0)
+            case Step.REMOVE:
+                await self._runtime.remove(name)
+            case Step.CREATE:
+                await self._runtime.create(await self._home.prepare(name, agent.generation + 1))
+            case Step.START:
+                await self._runtime.start(name)
+            case Step.CLEAR:
+                await self._home.close(name)
+                if agent.purge:
+                    await self._home.clear(name)
+
+    async def _still_runs(self, agent: Agent) -> bool:
+        try:
+            return await self._runs(agent.name)
+        except (RuntimeTrouble, OSError):
+            return agent.running  # nothing was seen; the crash watch looks again
+
+    async def _runs(self, name: str, generation: int | None = None) -> bool:
+        return any(
+            found.running and generation in (None, found.generation)
+            for found in await self._runtime.list()
+            if found.name == name
+        )

@@ -1,0 +1,1 @@
+"""Where agents live: one protocol, and the runtimes that keep it."""

@@ -1,0 +1,151 @@
+"""The runtime of unprivileged sandboxes: namespaces and an allow-list of mounts, by bubblewrap."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hyperhive.runtimes import diagnosis, host, procfs, runner, sandbox
+from hyperhive.runtimes.keeper import Launch
+from hyperhive.runtimes.local import Local
+from hyperhive.runtimes.protocol import InvalidSpec, Probe, RuntimeFailed, RuntimeTimeout, RuntimeUnavailable, Spec
+from hyperhive.runtimes.runner import HOST_ENVIRONMENT, HOST_PATH
+from hyperhive.runtimes.sandbox import Bwrap
+
+_TRIAL_SECONDS = 10.0
+
+
+class Bubblewrap(Local):
+    """Runs each agent in a sandbox of its own, without root; docs/runtimes.md says what it keeps apart."""
+
+    name = "bubblewrap"
+    isolated = True
+
+    def __init__(self, *, run_dir: Path, hive: str, program: Sequence[str] | None = None) -> None:
+        super().__init__(run_dir=run_dir, hive=hive)
+        self._python = host.python()
+        self._harness = tuple(program) if program else host.harness_argv()
+        self._generated = self._records.directory / "etc"
+        self._depth = len(procfs.namespace_pids(os.getpid()))
+        self._bwrap: Bwrap | None = None
+        self._finding = asyncio.Lock()
+
+    async def probe(self) -> Probe:
+        """Make a sandbox like an agent's, once; a success is remembered, a refusal is tried again."""
+        try:
+            bwrap = await self._find()
+        except RuntimeUnavailable as error:
+            return error.probe
+        unlimited = "" if bwrap.sizes else " /tmp has no limit of its own (bubblewrap before 0.7)."
+        nesting = "" if bwrap.no_nesting else " Agents may make user namespaces of their own (bubblewrap before 0.8)."
+        return Probe(ok=True, detail=f"{bwrap.path} makes sandboxes here.{unlimited}{nesting}")
+
+    async def command(
+        self, spec: Spec, argv: Sequence[str], *, environment: Mapping[str, str] | None = None
+    ) -> tuple[str, ...]:
+        """Return the argv of a second sandbox, with the same files; it ends with the terminal's process."""
+        inner = await self._sandbox(spec, argv, environment or {})
+        outer = (f"{name}={value}" for name, value in HOST_ENVIRONMENT.items())
+        return ("/usr/bin/env", "-i", *outer, *inner)
+
+    async def _launch(self, spec: Spec) -> Launch:
+        return Launch(argv=await self._sandbox(spec, self._harness, {}), environment=HOST_ENVIRONMENT, cwd=Path("/"))
+
+    def _check(self, spec: Spec) -> None:
+        super()._check(spec)
+        for tree in sandbox.shown(sandbox.system(self._generated), self._python):
+            for kept in (spec.state, spec.socket_dir, spec.log, self._run_dir):
+                if kept.resolve().is_relative_to(tree):
+                    raise InvalidSpec(f"{kept} lies in {tree}, which every agent can read; put it elsewhere")
+
+    def _program(self, keeper_pid: int) -> int | None:
+        """Keeper, bubblewrap, the namespace's first process, and of its children the eldest, once it is itself."""
+        bwrap = host.started_child(keeper_pid)
+        for init in procfs.children(bwrap) if bwrap else ():
+            own = {procfs.namespace_pids(child)[-1:]: child for child in procfs.children(init)}
+            eldest = own[min(own)] if own else None
+            if eldest is not None and procfs.command_line(eldest) not in {(), procfs.command_line(init)}:
+                return eldest
+        return None
+
+    def _believed(self, pid: int) -> bool:
+        """Outside the sandboxes, or the first process of one; an agent can mark its own, but these are not its own."""
+        numbers = procfs.namespace_pids(pid)
+        return len(numbers) == self._depth or (len(numbers) == self._depth + 1 and numbers[-1] == 1)
+
+    async def _sandbox(self, spec: Spec, argv: Sequence[str], more: Mapping[str, str]) -> tuple[str, ...]:
+        bwrap = await self._find()
+        self._generate()
+        return sandbox.sandbox_argv(
+            spec,
+            argv,
+            environment={**sandbox.sandbox_environment(spec, self._python), **more},
+            bwrap=bwrap,
+            system=sandbox.system(self._generated),
+            python=self._python,
+        )
+
+    def _generate(self) -> None:
+        self._records.prepare()
+        self._generated.mkdir(exist_ok=True)
+        for name, text in sandbox.GENERATED.items():
+            path = self._generated / name
+            # Never rewritten in place: running sandboxes see this very file.
+            if not path.exists() or path.read_text() != text:
+                partial = path.with_name(f"{name}.part")
+                partial.write_text(text)
+                partial.replace(path)
+
+    async def _find(self) -> Bwrap:
+        """Find bubblewrap and try it for real, once; raises `RuntimeUnavailable` with the reason."""
+        async with self._finding:
+            if self._bwrap is None:
+                self._bwrap = await self._try_all()
+            return self._bwrap
+
+    async def _try_all(self) -> Bwrap:
+        path = shutil.which("bwrap", path=HOST_PATH)
+        if path is None:
+            raise RuntimeUnavailable(self.name, diagnosis.MISSING)
+        options = (await runner.run((path, "--help"), deadline_seconds=_TRIAL_SECONDS)).text
+        bwrap = Bwrap(path=path, sizes="--size" in options, no_nesting="--disable-userns" in options)
+        refusal = await self._try(bwrap)
+        if refusal is not None and bwrap.no_nesting:
+            bwrap = Bwrap(path=path, sizes=bwrap.sizes, no_nesting=False)
+            refusal = await self._try(bwrap)
+        if refusal is not None:
+            raise RuntimeUnavailable(self.name, diagnosis.diagnose(refusal, diagnosis.kernel()))
+        return bwrap
+
+    async def _try(self, bwrap: Bwrap) -> str | None:
+        """Run `true` in a sandbox like an agent's; return what bubblewrap said where it failed."""
+        with tempfile.TemporaryDirectory(prefix="hyperhive-probe-") as made:
+            directory = Path(made)
+            for name in ("state", "socket", "etc"):
+                (directory / name).mkdir()
+            for name, text in sandbox.GENERATED.items():
+                (directory / "etc" / name).write_text(text)
+            spec = Spec(
+                name="probe",
+                state=directory / "state",
+                socket_dir=directory / "socket",
+                log=directory / "log",
+                generation=0,
+            )
+            argv = sandbox.sandbox_argv(
+                spec,
+                ("true",),
+                environment={"PATH": HOST_PATH},
+                bwrap=bwrap,
+                system=sandbox.system(directory / "etc"),
+                python=self._python,
+            )
+            try:
+                await runner.check(argv, deadline_seconds=_TRIAL_SECONDS)
+            except (RuntimeFailed, RuntimeTimeout) as error:
+                return error.output or str(error)
+        return None

@@ -1,0 +1,104 @@
+"""The keeper, a shell that lives exactly as long as its container's program, and the relay that keeps the output.
+
+Neither is the daemon's: they outlive it. The keeper holds the container's lock as its stdin, so that the kernel itself
+says whether one lives, from the fork on; it leaves the program's exit status in a file, which a daemon that came later
+reads too. The relay stands between the program and its log, so that an agent never holds the log's descriptor, which
+would let it be emptied.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import attrs
+
+from hyperhive.runtimes import logs, procfs
+from hyperhive.runtimes.marks import MARK
+from hyperhive.runtimes.protocol import RuntimeFailed
+from hyperhive.runtimes.runner import HOST_ENVIRONMENT
+
+SHELL = "/bin/sh"
+KEEP = '"$@" </dev/null; printf "%s\\n" "$?" >"$0"'
+RELAY = 'command ulimit -f "$0" 2>/dev/null; trap "" XFSZ; until cat 2>/dev/null; do head -c 1048576 >/dev/null; done'
+"""Where the log may not grow (limit, full disk), output is dropped by the MiB and the program is not held up."""
+
+_UMASK = 0o077
+_ULIMIT_UNIT_BYTES = 512  # POSIX, ulimit -f
+
+
+@attrs.frozen(kw_only=True)
+class Launch:
+    """What a keeper is to run: the argv, the environment of the keeper itself, the directory."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    cwd: Path
+
+
+@attrs.frozen(kw_only=True)
+class Launched:
+    """The two children that the daemon has until it ends."""
+
+    keeper: subprocess.Popen[bytes]
+    relay: subprocess.Popen[bytes]
+
+
+def keeper_argv(argv: Sequence[str], *, exit_file: Path) -> tuple[str, ...]:
+    """Return the command line of a keeper."""
+    return (SHELL, "-c", KEEP, str(exit_file), *argv)
+
+
+def relay_argv(max_bytes: int) -> tuple[str, ...]:
+    """Return the command line of a relay from its stdin to its stdout, a log of at most so many bytes."""
+    return (SHELL, "-c", RELAY, str(max_bytes // _ULIMIT_UNIT_BYTES))
+
+
+def is_keeper(pid: int) -> bool:
+    """Whether this process runs as a keeper (its child does too, for the instant before it becomes the program)."""
+    return procfs.command_line(pid)[:3] == (SHELL, "-c", KEEP)
+
+
+def launch(what: Launch, *, mark: str, exit_file: Path, log: Path, lock: int) -> Launched:
+    """Start relay and keeper, each in a session of its own; blocks for two forks.
+
+    Raises `RuntimeFailed`.
+    """
+    argv = keeper_argv(what.argv, exit_file=exit_file)
+    reading, writing = os.pipe()
+    try:
+        file = logs.open_for_append(log)
+        try:
+            relay = _spawn(relay_argv(logs.HARD_MAX_BYTES), stdin=reading, stdout=file)
+        finally:
+            os.close(file)
+        # Without a keeper the relay meets the end of its input, and ends.
+        keeper = _spawn(argv, stdin=lock, stdout=writing, environment={**what.environment, MARK: mark}, cwd=what.cwd)
+    except OSError as error:
+        raise RuntimeFailed(argv, None, f"{error.strerror}: {error.filename}") from error
+    finally:
+        os.close(reading)
+        os.close(writing)
+    return Launched(keeper=keeper, relay=relay)
+
+
+def _spawn(
+    argv: Sequence[str],
+    *,
+    stdin: int,
+    stdout: int,
+    environment: Mapping[str, str] = HOST_ENVIRONMENT,
+    cwd: Path = Path("/"),
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        argv,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=subprocess.STDOUT,
+        env=dict(environment),
+        cwd=cwd,
+        start_new_session=True,
+        umask=_UMASK,
+    )

@@ -1,0 +1,49 @@
+"""What an agent's next turn runs with: model, credentials, permission mode. Read anew for every turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from harness.wire import MANAGER
+from hyperhive.config import ClaudeConfig, load_credentials
+from hyperhive.projections.hive import Hive
+
+_BYPASS = "bypassPermissions"
+
+
+@attrs.frozen(kw_only=True)
+class Sessions:
+    """Answers the harness's ``session`` request; credentials cross the agent's own socket and nothing else."""
+
+    hive: Hive
+    claude: ClaudeConfig
+    isolated: bool
+    """Whether the runtime keeps an agent from the rest of the host; only then a session runs without prompts."""
+    rehearsal_url: str | None
+
+    def __call__(self, name: str) -> dict[str, Any]:
+        """Return the settings of one agent's next turn. Raises `BadCredentials` for a file that is not fit to use."""
+        session = self.hive.sessions.get(name)
+        return {
+            "agent": name,
+            "role": "manager" if name == MANAGER else "agent",
+            "model": self.claude.model,
+            "env": self._environment(name),
+            "permission_mode": _BYPASS if self.isolated else self.claude.permission_mode,
+            "allowed_tools": [],
+            "idle_seconds": self.claude.idle_seconds,
+            "claude_path": None if self.claude.path is None else str(self.claude.path),
+            "session_id": session.session_id if session is not None else None,
+            "prompt": "",
+        }
+
+    def _environment(self, name: str) -> Mapping[str, str]:
+        if self.rehearsal_url is not None:
+            return {"ANTHROPIC_BASE_URL": self.rehearsal_url, "ANTHROPIC_API_KEY": f"rehearsal-{name}"}
+        found = {} if self.claude.credentials_file is None else dict(load_credentials(self.claude.credentials_file))
+        if self.claude.base_url is not None:
+            found["ANTHROPIC_BASE_URL"] = self.claude.base_url
+        return found

@@ -1,0 +1,1 @@
+"""JSON lines over unix sockets: host.sock for people and tools, one socket for each agent."""

@@ -1,0 +1,240 @@
+"""host.sock, version 1: what operators' tools say. A reply has ``version``, ``ok``, ``error`` and the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import attrs
+
+from hyperhive.commands import agents, messages
+from hyperhive.commands.dispatcher import Dispatcher
+from hyperhive.commands.errors import Invalid, NotFound
+from hyperhive.events.envelope import OPERATOR, Recorded
+from hyperhive.projections import views
+from hyperhive.projections.hive import Hive
+from hyperhive.projections.messages import Message
+from hyperhive.sockets.lines import Connection, Reply, Request
+from hyperhive.sockets.requests import command_id, read
+
+VERSION = 1
+
+
+def error(code: str, text: str) -> Reply:
+    """Show an error as version 1 does."""
+    return {"version": VERSION, "ok": False, "error": text, "code": code}
+
+
+def done(**found: Any) -> Reply:
+    """Show a success, with what was asked for."""
+    return {"version": VERSION, "ok": True, "error": None, **found}
+
+
+@attrs.frozen(kw_only=True)
+class Daemon:
+    """What host.sock needs of the daemon."""
+
+    dispatcher: Dispatcher
+    recent: Callable[[str, int], list[Message]]
+    log_path: Callable[[str], str]
+    """Where a container's output is kept."""
+    login_argv: Callable[[str], list[str]]
+    """The command that runs Claude's own login inside an agent's sandbox."""
+    home_url: str
+
+
+@attrs.frozen(kw_only=True)
+class _Scope:
+    agent_names: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class _Scoped:
+    scope: _Scope = _Scope()
+    graceful: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class _Named:
+    name: str
+    purge: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class _Send:
+    name: str
+    body: str
+    command_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class _Inbox:
+    limit: int = 50
+    unread: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class _Read:
+    ids: tuple[int, ...]
+
+
+@attrs.frozen(kw_only=True)
+class _Requeue:
+    name: str
+    id: int
+
+
+class HostSocket:
+    """Answers the requests on host.sock; whoever may open it is the operator."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._verbs: dict[str, Callable[[Connection, Request], Awaitable[Reply | None]]] = {
+            "list": self._list,
+            "agent_status": self._agent_status,
+            "subscribe_agent_status": self._subscribe,
+            "start": self._start,
+            "stop": self._stop,
+            "restart": self._action(agents.RestartAgent),
+            "urls": self._urls,
+            "pending": self._pending,
+            "spawn": self._action(agents.SpawnAgent),
+            "kill": self._action(agents.KillAgent),
+            "rebuild": self._action(agents.RebuildAgent),
+            "destroy": self._destroy,
+            "send": self._send,
+            "inbox": self._inbox,
+            "read": self._read,
+            "parked": self._parked,
+            "requeue": self._requeue,
+            "logs": self._logs,
+            "login": self._login,
+            "state": self._state,
+        }
+
+    async def __call__(self, connection: Connection, request: Request) -> Reply | None:
+        """Answer one request."""
+        cmd = request.get("cmd")
+        verb = self._verbs.get(cmd) if isinstance(cmd, str) else None
+        if verb is None:
+            raise Invalid(f"no command {str(cmd)[:40]!r} here; there are: {', '.join(self._verbs)}")
+        return await verb(connection, request)
+
+    @property
+    def _hive(self) -> Hive:
+        return self._daemon.dispatcher.hive
+
+    async def _list(self, _connection: Connection, _request: Request) -> Reply:
+        return done(agents=[row["name"] for row in views.agent_rows(self._hive)])
+
+    async def _agent_status(self, _connection: Connection, _request: Request) -> Reply:
+        return done(agent_statuses=views.agent_rows(self._hive))
+
+    async def _subscribe(self, connection: Connection, _request: Request) -> None:
+        """Write one reply for each agent whose row changed, until the client leaves."""
+        connection.write(done())
+
+        def tell(facts: list[Recorded]) -> None:
+            for name in dict.fromkeys(getattr(fact.event, "agent", None) for fact in facts):
+                agent = self._hive.agents.get(name)
+                if agent is not None:
+                    connection.write(done(agent_statuses=[views.agent_row(self._hive, agent)]))
+
+        end = self._daemon.dispatcher.listen(tell)
+        try:
+            await connection.closed
+        finally:
+            end()
+
+    async def _start(self, _connection: Connection, request: Request) -> Reply:
+        return await self._each(request, lambda name, _said: agents.StartAgent(actor=OPERATOR, agent=name))
+
+    async def _stop(self, _connection: Connection, request: Request) -> Reply:
+        return await self._each(
+            request,
+            lambda name, said: agents.KillAgent(actor=OPERATOR, agent=name, graceful=said.graceful),
+        )
+
+    async def _each(self, request: Request, command_for: Callable[[str, _Scoped], agents.Action]) -> Reply:
+        said = read(request, _Scoped)
+        if not said.scope.agent_names:
+            raise Invalid('the scope is empty; name the agents: {"agent_names":["coder"]}')
+        for name in said.scope.agent_names:
+            agents.require_container(self._hive, name)
+        for name in said.scope.agent_names:
+            await self._daemon.dispatcher.dispatch(command_for(name, said))
+        return done()
+
+    def _action(self, kind: type[agents.Action]) -> Callable[[Connection, Request], Awaitable[Reply]]:
+        async def act(_connection: Connection, request: Request) -> Reply:
+            await self._daemon.dispatcher.dispatch(kind(actor=OPERATOR, agent=read(request, _Named).name))
+            return done()
+
+        return act
+
+    async def _destroy(self, _connection: Connection, request: Request) -> Reply:
+        said = read(request, _Named)
+        command = agents.DestroyAgent(actor=OPERATOR, agent=said.name, purge=said.purge)
+        await self._daemon.dispatcher.dispatch(command)
+        return done()
+
+    async def _urls(self, _connection: Connection, _request: Request) -> Reply:
+        return done(urls={"domain": None, "home": self._daemon.home_url})
+
+    async def _pending(self, _connection: Connection, _request: Request) -> Reply:
+        return done(approvals=[])
+
+    async def _send(self, _connection: Connection, request: Request) -> Reply:
+        said = read(request, _Send)
+        id_ = command_id(said.command_id)
+        command = messages.SendMessage(actor=OPERATOR, to=said.name, body=said.body, id=id_)
+        sent = await self._daemon.dispatcher.dispatch(command)
+        return done(message_id=sent[0].position)
+
+    async def _inbox(self, _connection: Connection, request: Request) -> Reply:
+        said = read(request, _Inbox)
+        if not 1 <= said.limit <= 1_000:
+            raise Invalid(f"limit is {said.limit}; it is 1 to 1000")
+        rows = self._daemon.recent(OPERATOR.name, said.limit)
+        return done(
+            messages=[
+                {**views.message_row(row), "read": row.delivered_at is not None}
+                for row in reversed(rows)
+                if not (said.unread and row.delivered_at is not None)
+            ],
+        )
+
+    async def _read(self, _connection: Connection, request: Request) -> Reply:
+        """Acknowledge mail of the operator's own inbox, which no turn ever takes."""
+        ids = read(request, _Read).ids
+        dispatcher = self._daemon.dispatcher
+        await dispatcher.dispatch(messages.AcknowledgeMail(actor=OPERATOR, to=OPERATOR.name, ids=ids))
+        return done()
+
+    async def _parked(self, _connection: Connection, _request: Request) -> Reply:
+        return done(messages=[views.message_row(row) for row in self._hive.messages.values() if row.parked_at])
+
+    async def _requeue(self, _connection: Connection, request: Request) -> Reply:
+        said = read(request, _Requeue)
+        command = messages.RequeueMessage(actor=OPERATOR, to=said.name, message=said.id)
+        await self._daemon.dispatcher.dispatch(command)
+        return done()
+
+    async def _logs(self, _connection: Connection, request: Request) -> Reply:
+        name = self._known(request)
+        return done(logs={"path": self._daemon.log_path(name)})
+
+    async def _login(self, _connection: Connection, request: Request) -> Reply:
+        name = self._known(request)
+        agents.require_container(self._hive, name)
+        return done(argv=self._daemon.login_argv(name))
+
+    async def _state(self, _connection: Connection, _request: Request) -> Reply:
+        return done(state=views.state(self._hive))
+
+    def _known(self, request: Request) -> str:
+        """Return the name, once it is certain that there is such an agent: it becomes part of a path."""
+        name = read(request, _Named).name
+        if name not in self._hive.agents:
+            raise NotFound(f"no agent {name!r}; there are: {', '.join(sorted(self._hive.agents)) or 'none yet'}")
+        return name

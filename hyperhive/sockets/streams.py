@@ -1,0 +1,46 @@
+"""The open turn-stream files, written in a thread of their own: a slow disk there never holds up the log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from hyperhive.events.stream_store import StreamStore
+
+
+class TurnStreams:
+    """Appends to agents' streams, one batch after the other."""
+
+    def __init__(self, path_of: Callable[[str], Path]) -> None:
+        self._path_of = path_of
+        self._stores: dict[str, StreamStore] = {}
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="streams")
+
+    async def append(self, agent: str, run: str, first: int, events: Sequence[dict[str, Any]]) -> int:
+        """Keep a batch; return the number expected next once it is written. Raises `StreamGap`."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._append, agent, run, first, events)
+
+    async def forget(self, agent: str) -> None:
+        """Close an agent's file, before its directory goes."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._forget, agent)
+
+    def close(self) -> None:
+        """Write what is under way and close every file."""
+        self._thread.shutdown(wait=True)
+        for store in self._stores.values():
+            store.close()
+
+    def _append(self, agent: str, run: str, first: int, events: Sequence[dict[str, Any]]) -> int:
+        store = self._stores.get(agent)
+        if store is None:
+            store = self._stores[agent] = StreamStore(self._path_of(agent))
+        return store.append(run, first, events)
+
+    def _forget(self, agent: str) -> None:
+        store = self._stores.pop(agent, None)
+        if store is not None:
+            store.close()

@@ -1,0 +1,77 @@
+"""A daemon that says what a test wrote down: a real unix socket, one JSON line each way, every request kept."""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+type_of_reply = dict[str, Any] | bytes
+Answer = type_of_reply | Sequence[type_of_reply] | Callable[[dict[str, Any]], type_of_reply]
+
+
+class ScriptedHost:
+    """Answers by ``cmd``: a reply (``version`` and ``ok`` are added), raw bytes, a list of replies of which the last repeats,
+    or a function of the request."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.answers: dict[str, Answer] = {}
+        self.requests: list[dict[str, Any]] = []
+        self._turns: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def reply_to(self, line: bytes) -> bytes:
+        """Keep the request and write the reply."""
+        request = json.loads(line)
+        with self._lock:
+            self.requests.append(request)
+            cmd = request["cmd"]
+            turn = self._turns.get(cmd, 0)
+            self._turns[cmd] = turn + 1
+        answer = self.answers.get(cmd, {"ok": False, "error": f"no command {cmd!r}", "code": "invalid"})
+        if callable(answer):
+            answer = answer(request)
+        elif isinstance(answer, Sequence) and not isinstance(answer, bytes):
+            answer = answer[min(turn, len(answer) - 1)]
+        if isinstance(answer, bytes):
+            return answer
+        assert isinstance(answer, Mapping)
+        return json.dumps({"version": 1, "ok": True, **answer}).encode() + b"\n"
+
+    def asked(self, cmd: str) -> list[dict[str, Any]]:
+        """Return the requests of one verb, without the verb."""
+        return [{key: value for key, value in request.items() if key != "cmd"} for request in self.requests if request["cmd"] == cmd]
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        line = self.rfile.readline()
+        if line:
+            self.wfile.write(self.server.host.reply_to(line))  # type: ignore[attr-defined]
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+
+@contextmanager
+def serving(path: Path) -> Iterator[ScriptedHost]:
+    """Serve on a socket for the length of a block."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    host = ScriptedHost(path)
+    with _Server(str(path), _Handler) as server:
+        server.host = host  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            yield host
+        finally:
+            server.shutdown()
+            thread.join()
+            path.unlink()
