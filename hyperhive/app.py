@@ -15,10 +15,11 @@ import filelock
 import structlog
 
 from hyperhive._version import version
+from hyperhive.claude import ClaudeMissing, find_claude
 from hyperhive.commands.agents import SpawnAgent
 from hyperhive.commands.daemon import CreateHive, RecordDaemonStart, RecordDaemonStop
 from hyperhive.commands.dispatcher import Dispatcher
-from hyperhive.config import Config, Directories
+from hyperhive.config import Config, Directories, DirectoryError
 from hyperhive.events.envelope import DAEMON, MANAGER
 from hyperhive.events.log import Log, LogDamaged, LogFailed, read_only
 from hyperhive.homes import Homes
@@ -29,7 +30,7 @@ from hyperhive.reactors.crash_watch import CrashWatch
 from hyperhive.reactors.lifecycle import Home, Lifecycle
 from hyperhive.reactors.loop import every
 from hyperhive.rehearsal.scenario import ScenarioError, load_scenario
-from hyperhive.rehearsal.server import Rehearsal, serve_rehearsal
+from hyperhive.rehearsal.server import serve_rehearsal
 from hyperhive.runtimes.choose import choose
 from hyperhive.runtimes.protocol import Runtime, RuntimeTrouble
 from hyperhive.sessions import Sessions
@@ -41,13 +42,6 @@ from hyperhive.web.listener import HttpServer, PortTaken, bind
 from hyperhive.web.site import Site, site
 
 log = structlog.get_logger("daemon")
-
-GRACE_SECONDS = 10.0
-"""What a harness gets between SIGTERM and SIGKILL; it interrupts its turn and reports within five."""
-
-
-class CannotServe(Exception):  # noqa: N818
-    """Why a daemon does not start; its text says what would help."""
 
 
 def serve(config: Config, directories: Directories, *, rehearse: Path | None) -> int:
@@ -61,7 +55,8 @@ def serve(config: Config, directories: Directories, *, rehearse: Path | None) ->
         _say(f"another daemon runs on {directories.data}; stop it, or choose another --data-dir")
         return 1
     except (
-        CannotServe,
+        ClaudeMissing,
+        DirectoryError,
         database.WrongRevision,
         LogDamaged,
         LogFailed,
@@ -81,156 +76,161 @@ def _say(text: str) -> None:
 
 async def _serve(config: Config, directories: Directories, rehearse: Path | None) -> None:
     _raise_file_limit()
-    journal, hive = database.open_hive(directories.hive_db)
-    failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    dispatcher = Dispatcher(
-        journal,
-        hive,
-        clock=_now,
-        on_failure=lambda error: None if failure.done() else failure.set_exception(error),
-    )
+    stop = _stop_signal()
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     async with contextlib.AsyncExitStack() as stack:
+        journal, hive = database.open_hive(directories.hive_db)
         stack.callback(journal.close)
+        dispatcher = Dispatcher(
+            journal,
+            hive,
+            clock=_now,
+            on_failure=lambda error: None if failed.done() else failed.set_exception(error),
+        )
         hive_id = await _identity(dispatcher, journal)
         runtime = await choose(config.runtime, run_dir=directories.run, hive=hive_id)
         await dispatcher.dispatch(RecordDaemonStart(actor=DAEMON, release=version(), runtime=runtime.name))
-        rehearsal = await _rehearsal(rehearse, directories, stack)
-        daemon = await _compose(config, directories, dispatcher, runtime, rehearsal, stack)
-        stop = _stop_signal()
-        log.info("serving", url=daemon, runtime=runtime.name, data=str(directories.data), agents=len(hive.agents))
-        done, _ = await asyncio.wait({stop, failure}, return_when=asyncio.FIRST_COMPLETED)
-        if failure in done:
-            log.critical("log_failed", error=str(failure.exception()))
-            failure.result()
+        daemon = Daemon(config, directories, dispatcher, runtime, stack)
+        await daemon.open(rehearse)
+        log.info("serving", url=daemon.url, runtime=runtime.name, data=str(directories.data), agents=len(hive.agents))
+        await asyncio.wait({stop, failed}, return_when=asyncio.FIRST_COMPLETED)
+        if failed.done():
+            failed.result()
         log.info("stopping")
         await dispatcher.dispatch(RecordDaemonStop(actor=DAEMON))
+
+
+class Daemon:
+    """Every surface and reactor of one hive; whatever it opens, ``stack`` closes in the opposite order."""
+
+    def __init__(
+        self,
+        config: Config,
+        directories: Directories,
+        dispatcher: Dispatcher,
+        runtime: Runtime,
+        stack: contextlib.AsyncExitStack,
+    ) -> None:
+        self._config = config
+        self._directories = directories
+        self._dispatcher = dispatcher
+        self._runtime = runtime
+        self._stack = stack
+        self._reader = read_only(directories.hive_db)
+        stack.callback(self._reader.close)
+        self._streams = TurnStreams(directories.stream_db)
+        stack.callback(self._streams.close)
+        self.url = ""
+        """Of the HTTP server, once it is open."""
+
+    async def open(self, rehearse: Path | None) -> None:
+        """Open the surfaces, take over the containers that run, begin the reactors."""
+        rehearsal_url = await self._open_rehearsal(rehearse)
+        homes = await self._open_agent_sockets(rehearsal_url)
+        await self._open_http()
+        await self._open_host_socket(homes)
+        await adopt(self._dispatcher, self._runtime, grace_seconds=self._config.limits.stop_grace_seconds)
+        self._begin_reactors(homes)
+        if self._config.manager and MANAGER.name not in self._dispatcher.hive.agents:
+            await self._dispatcher.dispatch(SpawnAgent(actor=DAEMON, agent=MANAGER.name))
+
+    async def _open_rehearsal(self, scenario: Path | None) -> str | None:
+        """Serve a scenario on the port it had before: sessions of agents that outlived a daemon still ask there."""
+        if scenario is None:
+            return None
+        kept = self._directories.run / "rehearsal.port"
+        rehearsal = await serve_rehearsal(
+            load_scenario(scenario),
+            port=int(kept.read_text()) if kept.exists() else 0,
+            on_unmatched=lambda unmatched: log.error("rehearsal_unmatched", request=str(unmatched)),
+        )
+        self._stack.push_async_callback(rehearsal.aclose)
+        kept.write_text(str(rehearsal.port))
+        return rehearsal.url
+
+    async def _open_agent_sockets(self, rehearsal_url: str | None) -> Homes:
+        hive = self._dispatcher.hive
+        host = Host(
+            dispatcher=self._dispatcher,
+            streams=self._streams,
+            recent=self._recent,
+            session=Sessions(
+                hive=hive,
+                claude=self._config.claude,
+                isolated=self._runtime.isolated,
+                rehearsal_url=rehearsal_url,
+            ),
+        )
+        limit = self._config.limits.connections_per_socket
+        homes = Homes(self._directories, host, max_connections=limit)
+        self._stack.push_async_callback(homes.close_all)
+        for agent in hive.agents.values():
+            if agent.running or agent.pending is not None:
+                await homes.open(agent.name)
+        return homes
+
+    async def _open_http(self) -> None:
+        listener = await bind(*self._config.listen_address)
+        host, port = listener.getsockname()[:2]
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.url = f"http://{address}/"
+        hosts = frozenset({address, f"localhost:{port}", f"127.0.0.1:{port}"})
+        pages = site(Site(hive=self._dispatcher.hive, token=_token(self._directories.token_file), hosts=hosts))
+        server = HttpServer(pages, listener)
+        await server.open()
+        self._stack.push_async_callback(server.close)
+
+    async def _open_host_socket(self, homes: Homes) -> None:
+        async def login(name: str) -> list[str]:
+            spec = await homes.prepare(name, self._dispatcher.hive.agents[name].generation)
+            claude = await asyncio.to_thread(find_claude, self._config.claude.path)
+            return list(await self._runtime.command(spec, (str(claude), "/login")))
+
+        daemon = host_socket.Daemon(
+            dispatcher=self._dispatcher,
+            recent=self._recent,
+            log_path=lambda name: str(self._directories.agent_log(name)),
+            login=login,
+            home_url=self.url,
+        )
+        server = LineServer(
+            self._directories.host_sock,
+            host_socket.HostSocket(daemon),
+            Protocol(error=host_socket.error, ids=False),
+            mode=0o660,
+            max_connections=self._config.limits.connections_per_socket,
+        )
+        await server.open()
+        self._stack.push_async_callback(server.close)
+
+    def _begin_reactors(self, homes: Homes) -> None:
+        limits = self._config.limits
+        lifecycle = Lifecycle(
+            self._dispatcher,
+            self._runtime,
+            Home(prepare=homes.prepare, clear=homes.clear, close=homes.close),
+            parallel=limits.parallel_actions,
+            deadline_seconds=limits.action_seconds,
+            grace_seconds=limits.stop_grace_seconds,
+        )
+        watch = CrashWatch(self._dispatcher, self._runtime)
+        loops = (
+            lifecycle.run(),
+            every(self._config.crash_watch.interval_seconds, watch.tick, name="crash_watch"),
+        )
+        for loop in loops:
+            self._stack.push_async_callback(_end, asyncio.create_task(loop))
+
+    def _recent(self, name: str, limit: int) -> list[Message]:
+        """Return the newest messages of an inbox, newest first, from the table: memory has only the open ones."""
+        clause = 'WHERE "to" = ? ORDER BY id DESC LIMIT ?'
+        return [row for _, row in mirror.read_rows(self._reader, MESSAGES, clause, (name, limit))]
 
 
 async def _identity(dispatcher: Dispatcher, journal: Log) -> str:
     """Return the hive's id, making it with the first fact."""
     await dispatcher.dispatch(CreateHive(actor=DAEMON, hive=secrets.token_hex(8)))
     return str(journal.read(1, 1)[0].event.hive)
-
-
-async def _rehearsal(
-    scenario: Path | None,
-    directories: Directories,
-    stack: contextlib.AsyncExitStack,
-) -> Rehearsal | None:
-    """Serve a scenario on the port it had before: warm sessions of agents that outlived a daemon still ask there."""
-    if scenario is None:
-        return None
-    kept = directories.run / "rehearsal.port"
-    port = int(kept.read_text()) if kept.exists() else 0
-    rehearsal = await serve_rehearsal(load_scenario(scenario), port=port, on_unmatched=_say_unmatched)
-    kept.write_text(str(rehearsal.port))
-    stack.push_async_callback(rehearsal.aclose)
-    return rehearsal
-
-
-def _say_unmatched(unmatched: object) -> None:
-    log.error("rehearsal_unmatched", request=str(unmatched))
-
-
-async def _compose(
-    config: Config,
-    directories: Directories,
-    dispatcher: Dispatcher,
-    runtime: Runtime,
-    rehearsal: Rehearsal | None,
-    stack: contextlib.AsyncExitStack,
-) -> str:
-    """Open every surface and begin every reactor; return the address of the HTTP server."""
-    reader = read_only(directories.hive_db)
-    stack.callback(reader.close)
-    streams = TurnStreams(directories.stream_db)
-    stack.callback(streams.close)
-
-    def recent(name: str, limit: int) -> list[Message]:
-        clause = 'WHERE "to" = ? ORDER BY id DESC LIMIT ?'
-        return [row for _, row in mirror.read_rows(reader, MESSAGES, clause, (name, limit))]
-
-    sessions = Sessions(
-        hive=dispatcher.hive,
-        claude=config.claude,
-        isolated=runtime.isolated,
-        rehearsal_url=rehearsal.url if rehearsal is not None else None,
-    )
-    host = Host(dispatcher=dispatcher, streams=streams, recent=recent, session=sessions)
-    homes = Homes(directories, lambda: host, streams, max_connections=config.limits.connections_per_socket)
-    stack.push_async_callback(homes.close_all)
-    for agent in dispatcher.hive.agents.values():
-        if agent.running or agent.pending is not None:
-            await homes.open(agent.name)
-    http_host, http_port = config.listen_address
-    listener = await bind(http_host, http_port)
-    address = "{}:{}".format(*listener.getsockname()[:2])
-    await _open_host_socket(config, directories, dispatcher, homes, runtime, recent, address, stack)
-    await _open_http(dispatcher, directories, listener, address, stack)
-    await adopt(dispatcher, runtime, grace_seconds=GRACE_SECONDS)
-    lifecycle = Lifecycle(
-        dispatcher,
-        runtime,
-        Home(prepare=homes.prepare, clear=homes.clear, close=homes.close),
-        parallel=config.limits.parallel_actions,
-        deadline_seconds=config.limits.action_seconds,
-        grace_seconds=GRACE_SECONDS,
-    )
-    watch = CrashWatch(dispatcher, runtime)
-    for work in (lifecycle.run(), every(config.crash_watch.interval_seconds, watch.tick, name="crash_watch")):
-        stack.push_async_callback(_end, asyncio.create_task(work))
-    if config.manager and MANAGER.name not in dispatcher.hive.agents:
-        await dispatcher.dispatch(SpawnAgent(actor=DAEMON, agent=MANAGER.name))
-    return f"http://{address}"
-
-
-async def _open_host_socket(
-    config: Config,
-    directories: Directories,
-    dispatcher: Dispatcher,
-    homes: Homes,
-    runtime: Runtime,
-    recent: object,
-    address: str,
-    stack: contextlib.AsyncExitStack,
-) -> None:
-    daemon = host_socket.Daemon(
-        dispatcher=dispatcher,
-        recent=recent,
-        log_path=lambda name: str(directories.agent_log(name)),
-        login=lambda name: _login(name, homes, dispatcher, runtime),
-        home_url=f"http://{address}/",
-    )
-    server = LineServer(
-        directories.host_sock,
-        host_socket.HostSocket(daemon),
-        Protocol(error=host_socket.error, ids=False),
-        mode=0o660,
-        max_connections=config.limits.connections_per_socket,
-    )
-    await server.open()
-    stack.push_async_callback(server.close)
-
-
-async def _open_http(
-    dispatcher: Dispatcher,
-    directories: Directories,
-    listener: object,
-    address: str,
-    stack: contextlib.AsyncExitStack,
-) -> None:
-    port = address.rsplit(":", 1)[1]
-    hosts = frozenset({address, f"localhost:{port}", f"127.0.0.1:{port}"})
-    pages = site(Site(hive=dispatcher.hive, token=_token(directories.token_file), hosts=hosts))
-    http = HttpServer(pages, listener)
-    await http.open()
-    stack.push_async_callback(http.close)
-
-
-async def _login(name: str, homes: Homes, dispatcher: Dispatcher, runtime: Runtime) -> list[str]:
-    """Return the command that runs Claude's own login where this agent's programs run."""
-    spec = await homes.prepare(name, dispatcher.hive.agents[name].generation)
-    return list(await runtime.command(spec, ("claude", "/login")))
 
 
 def _token(path: Path) -> str:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable
 
 from hyperhive.config import Directories
 from hyperhive.runtimes.protocol import Spec
 from hyperhive.sockets.agent import AgentSocket, Host
 from hyperhive.sockets.lines import LineServer, Protocol
-from hyperhive.sockets.streams import TurnStreams
 
 
 class Homes:
@@ -19,14 +17,12 @@ class Homes:
     def __init__(
         self,
         directories: Directories,
-        host: Callable[[], Host],
-        streams: TurnStreams,
+        host: Host,
         *,
         max_connections: int,
     ) -> None:
         self._directories = directories
         self._host = host
-        self._streams = streams
         self._max_connections = max_connections
         self._sockets: dict[str, LineServer] = {}
 
@@ -49,7 +45,7 @@ class Homes:
         self._directories.create_agent(name)
         server = LineServer(
             self._directories.agent_sock(name),
-            AgentSocket(name, self._host()),
+            AgentSocket(name, self._host),
             Protocol(error=lambda code, text: {"ok": False, "error": text, "code": code}, ids=True),
             mode=0o600,
             max_connections=self._max_connections,
@@ -62,7 +58,7 @@ class Homes:
         server = self._sockets.pop(name, None)
         if server is not None:
             await server.close()
-        await self._streams.forget(name)
+        await self._host.streams.forget(name)
 
     async def close_all(self) -> None:
         """Stop listening; agents wait for the next daemon."""

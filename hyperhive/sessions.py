@@ -25,7 +25,7 @@ class Sessions:
     rehearsal_url: str | None
 
     def __call__(self, name: str) -> dict[str, Any]:
-        """Return the settings of one agent's next turn. Raises `BadCredentials` for a file that is not fit to use."""
+        """Return the settings of one agent's next turn. Raises `CredentialsError`."""
         session = self.hive.sessions.get(name)
         return {
             "agent": name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import importlib.util
 import platform
@@ -18,7 +19,7 @@ from hyperhive.cli import client, places
 from hyperhive.config import (
     Config,
     ConfigError,
-    CredentialsError,
+    BadCredentials,
     Directories,
     DirectoryError,
     load_credentials,
@@ -129,8 +130,19 @@ def database(directories: Directories) -> Check:
 
 
 def sandbox(config: Config) -> Check:
-    """Try for real whether agents can be confined here."""
-    raise NotImplementedError
+    """Try for real whether agents can be confined here, or whether that was given up by name."""
+    from hyperhive.runtimes.choose import AUTO, DEFAULT, build  # noqa: PLC0415 - structlog, 0.3 s
+
+    asked = DEFAULT if config.runtime == AUTO else config.runtime
+    with tempfile.TemporaryDirectory(prefix="hyperhive-doctor-") as place:
+        runtime = build(asked, run_dir=Path(place), hive="doctor")
+        probe = asyncio.run(runtime.probe())
+    if not probe.ok:
+        away = "or give the sandbox up with --runtime process"
+        return Check("sandbox", FAIL, f"{asked}: {probe.detail}", f"{probe.remedy} {away}".strip())
+    if not runtime.isolated:
+        return Check("sandbox", WARN, f"{asked}: {probe.detail}", 'runtime = "auto" confines agents')
+    return Check("sandbox", OK, f"{asked}: {probe.detail}")
 
 
 def claude(config: Config) -> Check:
@@ -176,7 +188,7 @@ def credentials(config: Config, directories: Directories) -> Check:
     if config.claude.credentials_file is not None:
         try:
             (name,) = load_credentials(config.claude.credentials_file)
-        except CredentialsError as error:
+        except BadCredentials as error:
             return Check("credentials", FAIL, str(error), "mend the file, or unset claude.credentials_file")
         return Check("credentials", OK, f"{name} in {config.claude.credentials_file}, for the whole hive")
     try:
@@ -206,7 +218,7 @@ def daemon(directories: Directories) -> Check:
 
 def port(config: Config, *, running: bool) -> Check:
     """Look whether the address can be listened on."""
-    host, number = config.address
+    host, number = config.listen_address
     try:
         (family, kind, protocol, _name, address), *_ = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)
         with socket.socket(family, kind, protocol) as listener:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
@@ -12,7 +11,7 @@ from hyperhive.cli.places import places
 
 
 class CannotRun(Exception):  # noqa: N818 - an outcome people meet
-    """The login program did not start."""
+    """The daemon named no program for the login."""
 
     code = "failed"
 
@@ -20,7 +19,7 @@ class CannotRun(Exception):  # noqa: N818 - an outcome people meet
 @click.command(epilog=examples("hyperhive login coder"))
 @click.argument("name", type=AGENT)
 @places
-def login(name: str) -> None:
+def login(name: str) -> int:
     """Log an agent in to Claude, on this terminal.
 
     The credentials stay in that agent's own state directory. For one login for the whole hive see
@@ -35,7 +34,6 @@ def login(name: str) -> None:
     argv = client.call("login", name=name).get("argv")
     if not isinstance(argv, list) or not argv or not all(isinstance(part, str) and "\0" not in part for part in argv):
         raise CannotRun("the daemon named no command for the login; use daemon and CLI from one release")
-    try:
-        os.execvp(argv[0], argv)  # noqa: S606 - replacing this process is the point: the login owns the terminal
-    except OSError as error:
-        raise CannotRun(f"{argv[0]} could not be started: {error.strerror}; hyperhive doctor looks") from None
+    from hyperhive.runtimes.terminal import attach  # noqa: PLC0415 - as above
+
+    return attach(argv)

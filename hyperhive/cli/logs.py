@@ -56,7 +56,7 @@ def _path(name: str) -> Path:
     try:
         return Path(client.call("logs", name=name)["logs"]["path"])
     except client.NotRunning as error:
-        path = directories().container_log(name)
+        path = directories().agent_log(name)
         if not path.exists():
             raise
         say(f"{error}\nwhat {name} wrote before:")

@@ -10,7 +10,7 @@ from hyperhive.cli.options import examples, json_option
 from hyperhive.cli.places import places
 from hyperhive.cli.terminal import say, write_json, write_table
 
-_COLUMNS = ("NAME", "STATE", "NEEDS", "MODEL", "DEPLOYED", "STATUS")
+_COLUMNS = ("NAME", "STATE", "NEEDS", "MAIL", "MODEL", "DEPLOYED", "STATUS")
 
 
 @click.command(epilog=examples("hyperhive ps", "hyperhive ps --json | jq -r '.[] | select(.running) | .name'"))
@@ -47,5 +47,5 @@ def state(row: dict[str, Any]) -> str:
 
 def _cells(row: dict[str, Any]) -> list[str]:
     needs = [word for flag, word in (("needs_login", "login"), ("needs_update", "update")) if row.get(flag)]
-    texts = [row.get(name) or "" for name in ("active_model", "deployed_sha", "status_text")]
+    texts = [row.get(name) or "" for name in ("undelivered", "active_model", "deployed_sha", "status_text")]
     return [row["name"], state(row), ", ".join(needs), *map(str, texts)]

@@ -35,4 +35,7 @@ COMMANDS: dict[str, Entry] = {
     "inbox": Entry("Messages", "inbox:inbox", "Read the messages that agents sent to you."),
     "parked": Entry("Messages", "parked:parked", "List messages that could not be delivered."),
     "requeue": Entry("Messages", "parked:requeue", "Put a parked message back into its inbox."),
+    "log": Entry("The record", "log:log", "Read the log, and prove that nobody rewrote it."),
+    "replay": Entry("The record", "replay:replay", "Prove that the present follows from the past."),
+    "db": Entry("The record", "db:db", "Show or upgrade the database's revision."),
 }

@@ -20,6 +20,12 @@ class NoLog(Exception):  # noqa: N818 - an outcome people meet
     code = "not_found"
 
 
+class UnreadableLog(Exception):  # noqa: N818 - as above
+    """This user may not read the log."""
+
+    code = "forbidden"
+
+
 def last_lines(opened: BinaryIO, lines: int) -> bytes:
     """Return the last lines of a file (of its last 64 MiB), and leave the position at its end."""
     end = start = opened.seek(0, os.SEEK_END)
@@ -39,17 +45,20 @@ def last_lines(opened: BinaryIO, lines: int) -> bytes:
 
 
 def open_log(path: Path) -> BinaryIO:
-    """Open a regular file; raises `NoLog`."""
+    """Open a regular file; raises `NoLog`, `UnreadableLog`."""
     try:
         # Without O_NONBLOCK something that is no file could hold us up before we can look at it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise NoLog(f"nothing is logged at {path} yet; has the agent been started?") from None
-    opened = os.fdopen(descriptor, "rb")
+    except PermissionError:
+        raise UnreadableLog(f"no permission to read {path}; whoever runs the daemon may") from None
+    except OSError as error:
+        raise NoLog(f"{path} is no log: {error.strerror}") from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        opened.close()
-        raise NoLog(f"{path} is not a regular file")
-    return opened
+        os.close(descriptor)
+        raise NoLog(f"{path} is no log: it is not a regular file")
+    return os.fdopen(descriptor, "rb")
 
 
 def follow(path: Path, opened: BinaryIO) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
 """Wait until what was asked for is done, and say how it went.
 
 Reads ``agent_status``: of a row ``running``, ``failed`` and, beyond version 1, ``pending`` (the transient, or null) and
-``error`` (of the newest action, where it failed); of the reply, beyond version 1, ``transients``, the containers that
+``error`` (the reason, where ``failed``); of the reply, beyond version 1, ``transients``, the containers that
 have no row yet: ``[{"name", "pending"?, "error"?}]``. A verb is answered after its intent is in the log, so the first
 look already shows the transient or what came of it.
 """
@@ -61,13 +61,14 @@ def outcome(verb: str, name: str, reply: Mapping[str, Any]) -> Pending | Done | 
         return _without_row(verb, _named(name, reply.get("transients", [])))
     if row.get("pending"):
         return Pending(str(row["pending"]))
-    error = row.get("error")
+    # Without the flag, an error is that of a turn, not of the container.
+    reason = row.get("error") if row.get("failed") else None
     if verb == "destroy":
-        return Failed(error or "it is still there")
+        return Failed(reason or "it is still there")
     if verb == "kill":
-        return Failed(error or "it still runs") if row.get("running") else Done()
-    if error or row.get("failed") or not row.get("running"):
-        return Failed(error or "it does not run")
+        return Failed(reason or "it still runs") if row.get("running") else Done()
+    if row.get("failed") or not row.get("running"):
+        return Failed(reason or "it does not run")
     return Done()
 
 

@@ -17,7 +17,8 @@ import msgspec
 
 from hyperhive.commands.command import Command
 from hyperhive.commands.decide import cause_of, decide
-from hyperhive.commands.errors import Conflict, Unavailable
+from hyperhive.commands.errors import Conflict, Invalid, Unavailable
+from hyperhive.events import codec
 from hyperhive.events.envelope import Recorded
 from hyperhive.events.log import Log, LogFailed, LogFull
 from hyperhive.projections.hive import Hive
@@ -58,6 +59,8 @@ class _Batch:
     """What one commit will make true, and the answers that wait for it."""
 
     now: int
+    asks: list[_Ask]
+    """All that it takes up; each is answered by it or parked."""
     facts: list[Recorded] = attrs.field(factory=list)
     answers: list[tuple[asyncio.Future[Answer], Answer | Exception]] = attrs.field(factory=list)
     remembered: dict[tuple[str, str], _Remembered] = attrs.field(factory=dict)
@@ -105,10 +108,13 @@ class Dispatcher:
         """
         if seconds <= 0:
             return await self._put(command, None)
+        answer = self._put(command, (view, group))
         try:
-            return await asyncio.wait_for(self._put(command, (view, group)), timeout=seconds)
-        except TimeoutError:
-            return ()
+            await asyncio.wait((answer,), timeout=seconds)
+        finally:
+            # Changes nothing where the answer came in the same moment as the end of the wait.
+            answer.cancel()
+        return () if answer.cancelled() else answer.result()
 
     def _put(self, command: Command, topic: Topic | None) -> asyncio.Future[Answer]:
         loop = asyncio.get_running_loop()
@@ -129,16 +135,15 @@ class Dispatcher:
         asks, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
         self._scheduled = False
         self._schedule(loop)
-        batch = _Batch(now=self._clock())
+        batch = _Batch(now=self._clock(), asks=asks)
         try:
             for ask in asks:
                 self._settle(ask, batch)
             self._settle_parked(batch)
-            if batch.facts:
+            if batch.facts or batch.remembered:
                 self._log.commit(lambda connection: self._write(connection, batch))
         except LogFull as full:
-            self._void(Unavailable(str(full)), batch)
-            self.hive.become(load(self._log.connection))
+            self._go_back(full, batch)
             return
         except Exception as failure:  # noqa: BLE001 - whatever broke, memory is ahead of the file now
             self._fail(failure, batch)
@@ -148,7 +153,7 @@ class Dispatcher:
         for future, answer in batch.answers:
             _resolve(future, answer)
         if batch.facts:
-            for listener in self._listeners:
+            for listener in tuple(self._listeners):
                 listener(batch.facts)
 
     def _settle(self, ask: _Ask, batch: _Batch) -> None:
@@ -162,6 +167,10 @@ class Dispatcher:
                 batch.answers.append((ask.answer, answer))
                 return
             events = decide(self.hive, command)
+            written = [codec.encode(event) for event in events]
+        except codec.BadData as error:
+            batch.answers.append((ask.answer, Invalid(str(error))))
+            return
         except Exception as refusal:  # noqa: BLE001 - deciding is pure: whatever it raises is its caller's alone
             batch.answers.append((ask.answer, refusal))
             return
@@ -171,8 +180,8 @@ class Dispatcher:
             return
         cause = cause_of(self.hive, command, events)
         first = len(batch.facts)
-        for event in events:
-            recorded = self._log.record(event, at=command.at, actor=command.actor, cause=cause)
+        for event, data in zip(events, written, strict=True):
+            recorded = self._log.record(event, at=command.at, actor=command.actor, cause=cause, data=data)
             changed = self.hive.fold(recorded)
             self._mirror.note(recorded.position, changed)
             batch.touched.update((view.name, key[0] if isinstance(key, tuple) else key) for view, key, _ in changed)
@@ -186,7 +195,9 @@ class Dispatcher:
         while ready := batch.touched & self._parked.keys():
             batch.touched -= ready
             for topic in ready:
-                for ask in self._parked.pop(topic):
+                woken = self._parked.pop(topic)
+                batch.asks.extend(woken)
+                for ask in woken:
                     self._settle(ask, batch)
 
     def _first_answer(self, command: Command, batch: _Batch) -> Answer | None:
@@ -218,10 +229,20 @@ class Dispatcher:
         )
 
     def _write(self, connection: sqlite3.Connection, batch: _Batch) -> None:
-        self._mirror.write(connection)
+        if batch.facts:
+            self._mirror.write(connection)
         if batch.remembered:
             rows = [attrs.astuple(row) for row in batch.remembered.values()]
             connection.executemany("INSERT INTO commands (actor, id, digest, first, last) VALUES (?, ?, ?, ?, ?)", rows)
+
+    def _go_back(self, full: LogFull, batch: _Batch) -> None:
+        """Stand where the file stands: nothing of the batch happened, and all of it may be asked again."""
+        try:
+            self.hive.become(load(self._log.connection))
+        except Exception as failure:  # noqa: BLE001 - as in a batch
+            self._fail(failure, batch)
+            return
+        self._void(Unavailable(str(full)), batch)
 
     def _fail(self, failure: Exception, batch: _Batch) -> None:
         """Answer nobody any more: what is in the file is not known until it is read anew."""
@@ -236,8 +257,8 @@ class Dispatcher:
 
     @staticmethod
     def _void(error: Exception, batch: _Batch) -> None:
-        for future, _ in batch.answers:
-            _resolve(future, error)
+        for ask in batch.asks:
+            _resolve(ask.answer, error)
 
 
 def _resolve(future: asyncio.Future[Answer], answer: Answer | Exception) -> None:
@@ -252,7 +273,7 @@ def _resolve(future: asyncio.Future[Answer], answer: Answer | Exception) -> None
 def _digest(command: Command) -> bytes:
     """Hash what a command asks for: its class and fields, without who, when, why and the id itself."""
     own = {name: value for name in _fields(command) if (value := getattr(command, name)) is not None}
-    return sha256(msgspec.json.encode([type(command).__name__, own])).digest()
+    return sha256(msgspec.json.encode([type(command).__name__, own], order="deterministic")).digest()
 
 
 def _fields(command: Command) -> list[str]:

@@ -82,10 +82,10 @@ def take(hive: Hive, command: TakeMail) -> list[Fact]:
     tired = tuple(row.id for row in waiting if row.deliveries >= MAX_DELIVERIES)
     batch = _batch([row for row in waiting if row.deliveries < MAX_DELIVERIES])
     facts: list[Fact] = []
-    if tired:
-        facts.append(MessagesParked(to=command.to, ids=tired))
     if batch:
         facts.append(MessagesHandedOver(to=command.to, ids=batch))
+    if tired:
+        facts.append(MessagesParked(to=command.to, ids=tired))
     return facts
 
 

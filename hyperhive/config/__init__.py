@@ -1,23 +1,30 @@
 """What the operator may set: values with their origin, directories, credentials."""
 
-from hyperhive.config.credentials import CredentialsError, load_credentials
+from hyperhive.config.credentials import BadCredentials, load_credentials
 from hyperhive.config.directories import Directories, DirectoryError
 from hyperhive.config.load import from_environment, from_file, from_flags, load
 from hyperhive.config.locate import locate
 from hyperhive.config.rules import ConfigError
-from hyperhive.config.sections import Claude, Config, CrashWatch, Limits, Log, Retention
+from hyperhive.config.sections import (
+    ClaudeConfig,
+    Config,
+    CrashWatchConfig,
+    LimitsConfig,
+    LogConfig,
+    RetentionConfig,
+)
 
 __all__ = [
-    "Claude",
+    "BadCredentials",
+    "ClaudeConfig",
     "Config",
     "ConfigError",
-    "CrashWatch",
-    "CredentialsError",
+    "CrashWatchConfig",
     "Directories",
     "DirectoryError",
-    "Limits",
-    "Log",
-    "Retention",
+    "LimitsConfig",
+    "LogConfig",
+    "RetentionConfig",
     "from_environment",
     "from_file",
     "from_flags",

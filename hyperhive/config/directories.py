@@ -43,12 +43,12 @@ class Directories:
         return self.data / "hyperhive.toml"
 
     @property
-    def lock(self) -> Path:
+    def lock_file(self) -> Path:
         """Held by the one daemon of this data directory."""
         return self.data / "hive.lock"
 
     @property
-    def token(self) -> Path:
+    def token_file(self) -> Path:
         """The dashboard's secret."""
         return self.data / "token"
 
@@ -73,7 +73,7 @@ class Directories:
         """Name the file of its web port, once chosen."""
         return self.agent_dir(name) / "port"
 
-    def container_log(self, name: str) -> Path:
+    def agent_log(self, name: str) -> Path:
         """Name the file of what its container wrote to stdout and stderr."""
         return self.agent_dir(name) / "harness.log"
 

@@ -22,7 +22,7 @@ def key(rule: Rule, about: str) -> Mapping[str, Any]:
 
 
 @attrs.frozen(kw_only=True)
-class Claude:
+class ClaudeConfig:
     """How sessions are run."""
 
     model: str | None = attrs.field(
@@ -53,7 +53,7 @@ class Claude:
 
 
 @attrs.frozen(kw_only=True)
-class Limits:
+class LimitsConfig:
     """What one client or one agent may take."""
 
     body_bytes: int = attrs.field(
@@ -77,7 +77,7 @@ class Limits:
 
 
 @attrs.frozen(kw_only=True)
-class Retention:
+class RetentionConfig:
     """What is forgotten, and when."""
 
     delivered_days: int = attrs.field(
@@ -90,7 +90,7 @@ class Retention:
 
 
 @attrs.frozen(kw_only=True)
-class CrashWatch:
+class CrashWatchConfig:
     """How containers are watched."""
 
     interval_seconds: float = attrs.field(
@@ -99,7 +99,7 @@ class CrashWatch:
 
 
 @attrs.frozen(kw_only=True)
-class Log:
+class LogConfig:
     """The daemon's diagnostics on stderr."""
 
     level: str = attrs.field(
@@ -127,15 +127,15 @@ class Config:
     manager: bool = attrs.field(
         default=True, metadata=key(rules.flag(), "whether the hive has its manager from the first start")
     )
-    claude: Claude = Claude()
-    limits: Limits = Limits()
-    retention: Retention = Retention()
-    crash_watch: CrashWatch = CrashWatch()
-    log: Log = Log()
+    claude: ClaudeConfig = ClaudeConfig()
+    limits: LimitsConfig = LimitsConfig()
+    retention: RetentionConfig = RetentionConfig()
+    crash_watch: CrashWatchConfig = CrashWatchConfig()
+    log: LogConfig = LogConfig()
     origins: Mapping[str, str] = attrs.field(default=MappingProxyType({}), eq=False, repr=False)
 
     @property
-    def address(self) -> tuple[str, int]:
+    def listen_address(self) -> tuple[str, int]:
         """Host and port of ``listen``."""
         return rules.split_address(self.listen)
 
@@ -152,7 +152,13 @@ class Config:
 
 
 SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
-    {"claude": Claude, "limits": Limits, "retention": Retention, "crash_watch": CrashWatch, "log": Log}
+    {
+        "claude": ClaudeConfig,
+        "limits": LimitsConfig,
+        "retention": RetentionConfig,
+        "crash_watch": CrashWatchConfig,
+        "log": LogConfig,
+    }
 )
 
 

@@ -49,12 +49,26 @@ class BadData(Exception):  # noqa: N818
     """Data that does not have the shape of its type."""
 
 
-encode = msgspec.json.Encoder().encode
-"""A fact's data, as bytes of JSON."""
-
+_encode = msgspec.json.Encoder().encode
 _DECODERS: dict[str, Callable[[str | bytes], Any]] = {
     name: msgspec.json.Decoder(cls).decode for name, cls in TYPES.items()
 }
+
+
+def encode(event: Any) -> bytes:
+    """Write a fact's data as JSON.
+
+    Raises `BadData` for a fact that could not be read again as it is: an infinite number, a value of a wrong type. What
+    is once in the log stays there, so it is read back here (in less than 1 µs) and not at the next start.
+    """
+    type_name = type(event).__name__
+    try:
+        data = _encode(event)
+        if _DECODERS[type_name](data) == event:
+            return data
+    except (KeyError, ValueError, OverflowError, TypeError, RecursionError) as error:
+        raise BadData(f"a {type_name} that the log cannot keep: {error!r}") from error
+    raise BadData(f"a {type_name} that the log cannot keep: it would be read as another one")
 
 
 def decode(type_name: str, data: str | bytes) -> Any:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from sqlalchemy import create_engine, insert
+from sqlalchemy import URL, create_engine, insert
 from sqlalchemy.dialects import sqlite as dialect
 
 from hyperhive.events import codec, schema
@@ -48,8 +48,12 @@ class Head:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the writer's connection: WAL, a full fsync at each commit, transactions by hand."""
-    engine = create_engine(f"sqlite:///{path}", connect_args={"isolation_level": None, "check_same_thread": False})
+    """Open the writer's connection: WAL, a full fsync at each commit, transactions by hand.
+
+    Raises `LogFull` and `LogFailed` where what the file holds cannot be made durable.
+    """
+    url = URL.create("sqlite", database=str(path))
+    engine = create_engine(url, connect_args={"isolation_level": None, "check_same_thread": False})
     raw = engine.raw_connection()
     connection = raw.driver_connection
     raw.detach()
@@ -57,12 +61,20 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA busy_timeout=5000")
+    try:
+        # After an fsync that failed, what can be read of the WAL may stand in the page cache alone, and nothing would
+        # write it again. A checkpoint copies it into the file and syncs that.
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    except sqlite3.Error as error:
+        connection.close()
+        raise _failure(error) from error
     return connection
 
 
 def read_only(path: Path) -> sqlite3.Connection:
     """Open a reader's connection; it sees what is committed, also while a daemon writes."""
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False)
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA busy_timeout=5000")
     return connection
 
@@ -75,16 +87,21 @@ class Log:
         self._insert = str(insert(schema.events).compile(dialect=dialect.dialect()))
         self._rows: list[tuple[Any, ...]] = []
         self._versions: dict[str, int] = {}
-        self.head = Head()
+        self._position, self._hash = 0, GENESIS
         _check_triggers(connection)
         self.forget()
+
+    @property
+    def head(self) -> Head:
+        """Where the log ends, with what is recorded and not yet committed."""
+        return Head(position=self._position, hash=self._hash)
 
     def forget(self) -> None:
         """Drop what was recorded and not committed; read the head from the file."""
         self._rows.clear()
         self._versions.clear()
         row = self.connection.execute("SELECT position, hash FROM events ORDER BY position DESC LIMIT 1").fetchone()
-        self.head = Head(position=row[0], hash=row[1]) if row else Head()
+        self._position, self._hash = row or (0, GENESIS)
 
     def version(self, stream: str) -> int:
         """Return the version of the stream's last fact, recorded ones included; 0 for a stream without any."""
@@ -99,20 +116,31 @@ class Log:
             self._versions[stream] = version
         return version
 
-    def record(self, event: Fact, *, at: int, actor: Actor | str, cause: Cause | None = None) -> Recorded:
-        """Give a fact the next place; it is durable only after `commit`."""
-        position = self.head.position + 1
+    def record(
+        self,
+        event: Fact,
+        *,
+        at: int,
+        actor: Actor | str,
+        cause: Cause | None = None,
+        data: bytes | None = None,
+    ) -> Recorded:
+        """Give a fact the next place; it is durable only after `commit`.
+
+        ``data`` is the fact as `codec.encode` wrote it, from those who had to know whether it can be written. Raises
+        `codec.BadData` for one that cannot, and then nothing is recorded.
+        """
+        if data is None:
+            data = codec.encode(event)
+        position = self._position + 1
         stream = event.stream
         version = self.version(stream) + 1
-        type_name = type(event).__name__
-        actor = str(actor)
         causation, correlation = cause or (None, position)
-        data = codec.encode(event)
-        envelope = (position, stream, version, type_name, at, actor, correlation, causation)
-        hash_ = link(self.head.hash, envelope, data)
+        envelope = (position, stream, version, type(event).__name__, at, str(actor), correlation, causation)
+        hash_ = link(self._hash, envelope, data)
         self._rows.append((*envelope, data.decode(), hash_))
         self._versions[stream] = version
-        self.head = Head(position=position, hash=hash_)
+        self._position, self._hash = position, hash_
         return Recorded(*envelope, event)
 
     def commit(self, also: Callable[[sqlite3.Connection], None] | None = None) -> None:
@@ -127,8 +155,14 @@ class Log:
             if also is not None:
                 also(self.connection)
             self.connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise self._undo(error) from error
+        except Exception as error:
+            with contextlib.suppress(sqlite3.Error):
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+            failure = _failure(error)
+            if isinstance(failure, LogFull):
+                self.forget()
+            raise failure from error
         self._rows.clear()
 
     def read(self, first: int, last: int) -> list[Recorded]:
@@ -139,14 +173,11 @@ class Log:
         """Close the file; what was recorded and not committed is dropped."""
         self.connection.close()
 
-    def _undo(self, error: sqlite3.Error) -> Exception:
-        with contextlib.suppress(sqlite3.Error):
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
-        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-            self.forget()
-            return LogFull("the disk with the log is full: nothing was written; make room and try again")
-        return LogFailed(f"the log could not be made durable: {error}")
+
+def _failure(error: Exception) -> LogFull | LogFailed:
+    if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return LogFull("the disk with the log is full: nothing was written; make room and try again")
+    return LogFailed(f"the log could not be made durable: {error}")
 
 
 COLUMNS = "position, stream, version, type, at, actor, correlation, causation, data"

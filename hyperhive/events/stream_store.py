@@ -30,9 +30,7 @@ class StreamGap(Exception):  # noqa: N818
     """A batch begins after what is expected next and does not say what was dropped."""
 
     def __init__(self, expected: int, first: int) -> None:
-        super().__init__(
-            f"the stream goes on at {expected}, not at {first}; a dropped event says what is missing"
-        )
+        super().__init__(f"the stream goes on at {expected}, not at {first}; a dropped event says what is missing")
         self.expected = expected
 
 

@@ -52,7 +52,9 @@ def _table(projection: Projection) -> Table:
         metadata,
         *columns,
         Column("is_open", Boolean, nullable=False),
-        Index(f"{projection.name}_open", *projection.key, sqlite_where=text("is_open")),
+        # By the last key field alone: it grows with the log, so that new rows stand together on a page. With the first
+        # one, a commit on 64 inboxes would write 64 pages more.
+        Index(f"{projection.name}_open", projection.key[-1], sqlite_where=text("is_open")),
     )
 
 

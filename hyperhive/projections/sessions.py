@@ -136,6 +136,8 @@ SESSIONS = Projection(
         turns.SessionLost: _set("session_id", "actual"),
         turns.LoginNeeded: _login_needed,
         agents.KillSucceeded: _silenced,
+        agents.RestartFailed: _silenced,
+        agents.RebuildFailed: _silenced,
         agents.DestroySucceeded: _silenced,
         agents.ContainerCrashed: _silenced,
         agents.ContainerLost: _silenced,

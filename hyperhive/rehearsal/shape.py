@@ -16,6 +16,8 @@ def read_request(body: bytes) -> dict[str, Any]:
         request: dict[str, Any] = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise MalformedError(f"the body is not JSON: {error}") from None
+    if b"\\ud" in body.lower():
+        _check_surrogates(request)
     _check(isinstance(request, dict), "the body must be a JSON object")
     _check(isinstance(request.get("model"), str), "model: a string is needed")
     messages = request.get("messages")
@@ -26,6 +28,13 @@ def read_request(body: bytes) -> dict[str, Any]:
     form = request.get("output_config")
     _check(form is None or isinstance(form, dict), "output_config: an object is needed")
     return request
+
+
+def _check_surrogates(request: object) -> None:
+    try:
+        json.dumps(request, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise MalformedError("the body is not JSON: it has half of a surrogate pair") from None
 
 
 def _check_message(message: object, at: str) -> None:

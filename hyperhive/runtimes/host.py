@@ -88,14 +88,14 @@ def harness_argv() -> tuple[str, ...]:
     return (sys.executable, "-sP", "-m", "harness")
 
 
-def environment(spec: Spec, *, home: Path, state: Path, socket: Path, python: Python) -> dict[str, str]:
+def environment(spec: Spec, *, user: str, state: Path, socket: Path, python: Python) -> dict[str, str]:
     """Return an agent's environment, built from nothing; the paths are as the agent sees them."""
     variables = {
-        "HOME": str(home),
-        "USER": "agent",
-        "LOGNAME": "agent",
+        "HOME": str(state),
+        "USER": user,
+        "LOGNAME": user,
         "SHELL": "/bin/sh",
-        "PATH": f"{_PROGRAMS}:{home}/.local/bin:{python.executable.parent}",
+        "PATH": f"{_PROGRAMS}:{state}/.local/bin:{python.executable.parent}",
         "LANG": "C.UTF-8",
         "TZ": time_zone(),
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -51,7 +53,7 @@ def process_environment(spec: Spec, python: host.Python) -> dict[str, str]:
     return {
         **host.environment(
             spec,
-            home=spec.state,
+            user=_user(),
             state=spec.state,
             socket=spec.socket_dir / host.SOCKET_NAME,
             python=python,
@@ -64,3 +66,10 @@ def command_argv(spec: Spec, argv: Sequence[str], environment: Mapping[str, str]
     """Return the argv for another program, in the state directory and with this environment alone."""
     variables = (f"{name}={value}" for name, value in environment.items())
     return ("/usr/bin/env", "-i", *variables, SHELL, "-c", 'cd "$0" && exec "$@"', str(spec.state), *argv)
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a number without a name, as in many containers
+        return str(os.geteuid())

@@ -15,6 +15,7 @@ STATE = Path("/state")
 SOCKET_DIR = Path("/run/hyperhive")
 UID = 1000
 """Inside; outside it is the daemon's user. Not 0: `claude` refuses root to work without permission prompts."""
+USER = "agent"
 TMP_BYTES = 1024 * 1024 * 1024
 SHARED_MEMORY_BYTES = 64 * 1024 * 1024
 """The size of /dev/shm; both live in memory."""
@@ -47,9 +48,9 @@ ETC = (
 )
 """The host's files that programs need. Not /etc/ssl or /etc/pki whole: they hold private keys too."""
 GENERATED = {
-    "passwd": f"root:x:0:0:root:/root:/bin/sh\nagent:x:{UID}:{UID}:agent:{STATE}:/bin/sh\n"
+    "passwd": f"root:x:0:0:root:/root:/bin/sh\n{USER}:x:{UID}:{UID}:{USER}:{STATE}:/bin/sh\n"
     "nobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
-    "group": f"root:x:0:\nagent:x:{UID}:\nnogroup:x:65534:\n",
+    "group": f"root:x:0:\n{USER}:x:{UID}:\nnogroup:x:65534:\n",
     "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n",
 }
 """Written by us: the host's would name its users and ask daemons that are not there."""
@@ -141,7 +142,7 @@ def sandbox_argv(
 
 def sandbox_environment(spec: Spec, python: Python) -> dict[str, str]:
     """Return the whole environment of an agent's program."""
-    own = environment(spec, home=STATE, state=STATE, socket=SOCKET_DIR / SOCKET_NAME, python=python)
+    own = environment(spec, user=USER, state=STATE, socket=SOCKET_DIR / SOCKET_NAME, python=python)
     return {**own, **spec.environment}
 
 

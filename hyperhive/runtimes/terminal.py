@@ -45,7 +45,7 @@ def attach(argv: Sequence[str]) -> int:
 
 def _become(argv: Sequence[str]) -> None:
     try:
-        os.execvp(argv[0], argv)  # noqa: S606 - there is no shell by intent
+        os.execvp(argv[0], tuple(argv))  # noqa: S606 - there is no shell by intent
     except OSError as error:
         os.write(2, f"{argv[0]}: {error.strerror}\r\n".encode())
         os._exit(_NOT_FOUND)

@@ -38,7 +38,7 @@ class Daemon:
     recent: Callable[[str, int], list[Message]]
     log_path: Callable[[str], str]
     """Where a container's output is kept."""
-    login_argv: Callable[[str], list[str]]
+    login: Callable[[str], Awaitable[list[str]]]
     """The command that runs Claude's own login inside an agent's sandbox."""
     home_url: str
 
@@ -227,7 +227,7 @@ class HostSocket:
     async def _login(self, _connection: Connection, request: Request) -> Reply:
         name = self._known(request)
         agents.require_container(self._hive, name)
-        return done(argv=self._daemon.login_argv(name))
+        return done(argv=await self._daemon.login(name))
 
     async def _state(self, _connection: Connection, _request: Request) -> Reply:
         return done(state=views.state(self._hive))

@@ -45,7 +45,7 @@ def upgrade() -> None:
         sa.Column("discarded_at", sa.Integer),
         sa.Column("is_open", sa.Boolean, nullable=False),
     )
-    op.create_index("messages_open", "messages", ["to", "id"], sqlite_where=sa.text("is_open"))
+    op.create_index("messages_open", "messages", ["id"], sqlite_where=sa.text("is_open"))
     op.create_table(
         "sessions",
         sa.Column("agent", sa.Text, primary_key=True),

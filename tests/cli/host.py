@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import socketserver
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-type_of_reply = dict[str, Any] | bytes
-Answer = type_of_reply | Sequence[type_of_reply] | Callable[[dict[str, Any]], type_of_reply]
+Reply = dict[str, Any] | bytes
+Answer = Reply | list[Reply] | Callable[[dict[str, Any]], Reply]
 
 
 class ScriptedHost:
-    """Answers by ``cmd``: a reply (``version`` and ``ok`` are added), raw bytes, a list of replies of which the last repeats,
-    or a function of the request."""
+    """Answers by ``cmd``: a reply (``version`` and ``ok`` are added), raw bytes, a list of which the last repeats, a function."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -36,16 +35,18 @@ class ScriptedHost:
         answer = self.answers.get(cmd, {"ok": False, "error": f"no command {cmd!r}", "code": "invalid"})
         if callable(answer):
             answer = answer(request)
-        elif isinstance(answer, Sequence) and not isinstance(answer, bytes):
+        elif isinstance(answer, list):
             answer = answer[min(turn, len(answer) - 1)]
         if isinstance(answer, bytes):
             return answer
-        assert isinstance(answer, Mapping)
         return json.dumps({"version": 1, "ok": True, **answer}).encode() + b"\n"
 
     def asked(self, cmd: str) -> list[dict[str, Any]]:
         """Return the requests of one verb, without the verb."""
-        return [{key: value for key, value in request.items() if key != "cmd"} for request in self.requests if request["cmd"] == cmd]
+        found = [dict(request) for request in self.requests if request["cmd"] == cmd]
+        for request in found:
+            del request["cmd"]
+        return found
 
 
 class _Handler(socketserver.StreamRequestHandler):

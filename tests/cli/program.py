@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pty
 import select
@@ -97,35 +96,33 @@ class Program:
             os.close(master)
 
 
-def read_until(process: subprocess.Popen[bytes], wanted: bytes) -> bytes:
+def read_until(process: subprocess.Popen[bytes], wanted: str) -> str:
     """Read a process's stdout until it has said something; fails after the deadline."""
     assert process.stdout is not None
-    return _read(process.stdout.fileno(), lambda seen: wanted in seen)
+    return _read(process.stdout.fileno(), wanted.encode()).decode()
 
 
 def _converse(master: int, answers: Sequence[tuple[str, str]]) -> str:
     shown = b""
     for question, answer in answers:
-        shown += _read(master, lambda seen, question=question: question.encode() in seen)  # type: ignore[misc]
+        shown += _read(master, question.encode())
         os.write(master, answer.encode() + b"\n")
-    # At its end a terminal without a program reads as an I/O error.
-    with contextlib.suppress(EOFError):
-        shown += _read(master, lambda _seen: False)
-    return shown.decode()
+    return (shown + _read(master, None)).decode()
 
 
-def _read(descriptor: int, done: object) -> bytes:
-    assert callable(done)
+def _read(descriptor: int, wanted: bytes | None) -> bytes:
+    """Read until something was said; with None, until the end."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     seen = b""
-    while not done(seen):
+    while wanted is None or wanted not in seen:
         ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
-        assert ready, f"waited {DEADLINE_SECONDS} s; seen so far: {seen!r}"
+        assert ready, f"waited {DEADLINE_SECONDS} s for {wanted!r}; seen so far: {seen!r}"
         try:
             chunk = os.read(descriptor, 65_536)
         except OSError:
-            chunk = b""
+            chunk = b""  # so a terminal reads at its end
         if not chunk:
-            return seen
+            assert wanted is None, f"ended before {wanted!r}; seen: {seen!r}"
+            break
         seen += chunk
     return seen

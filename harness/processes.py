@@ -1,0 +1,86 @@
+"""Processes on Linux: dying with a parent, adopting orphans, ending a whole tree."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+# prctl(2)
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def die_with_parent(parent: int, number: int = signal.SIGTERM) -> bool:
+    """Ask for a signal when the thread that started this process ends; False where ``parent`` is gone already."""
+    _prctl(_PR_SET_PDEATHSIG, number)
+    return os.getppid() == parent
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant that loses its own, so that `kill_descendants` finds it."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def reap_orphans() -> None:
+    """Take the exit of adopted processes; only for a process that waits for no child of its own."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+def kill_descendants(pid: int, *, within_seconds: float = 2.0) -> None:
+    """Kill all that came from a process, and not the process itself, until a look finds none alive."""
+    deadline = time.monotonic() + within_seconds
+    while (living := list(_descendants(pid))) and time.monotonic() < deadline:
+        for found in living:
+            _kill(found)
+        time.sleep(0.005)
+
+
+def kill_group(group: int) -> None:
+    """Kill what is left of a process group."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit() and (parent := _living_parent(int(entry))) is not None:
+            children.setdefault(parent, []).append(int(entry))
+    waiting = [pid]
+    while waiting:
+        for child in children.get(waiting.pop(), ()):
+            yield child
+            waiting.append(child)
+
+
+def _living_parent(pid: int) -> int | None:
+    """Return the parent of a process that has not ended; zombies have."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - read for every process, so without a Path
+            # The command's name stands in brackets and may hold any byte: what follows the last bracket counts.
+            state, parent = file.read().rpartition(b")")[2].split()[:2]
+    except (OSError, ValueError):
+        return None
+    return None if state in (b"Z", b"X") else int(parent)
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _prctl(option: int, value: int) -> None:
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.prctl(option, value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl({option}, {value})")

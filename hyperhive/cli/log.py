@@ -1,0 +1,128 @@
+"""``hyperhive log``: read the log, and prove that nobody rewrote it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hyperhive.cli.options import examples, json_option
+from hyperhive.cli.places import directories, places
+from hyperhive.cli.terminal import safe, say, when, write, write_json
+
+_SHOWN_CHARACTERS = 100
+
+
+@click.group(epilog=examples("hyperhive log show --limit 20", "hyperhive log verify"))
+def log() -> None:
+    """Read the log, and prove that nobody rewrote it."""
+
+
+@log.command(
+    epilog=examples(
+        "hyperhive log show",
+        "hyperhive log show --stream agent-coder --follow",
+        "hyperhive log show --stream 'inbox-*' --type MessageSent --after 1200 --json",
+    )
+)
+@click.option("--stream", metavar="STREAM", help="Only this stream (agent-coder), or a category (agent-*).")
+@click.option("--type", "types", multiple=True, metavar="TYPE", help="Only facts of this type; may be repeated.")
+@click.option("--after", type=click.IntRange(0), metavar="POSITION", help="Only what follows this position.")
+@click.option(
+    "--limit", "-n", type=click.IntRange(1), metavar="N", help="At most the newest N (else 50; all with --after)."
+)
+@click.option("--follow", "-f", is_flag=True, help="Go on with what is appended, until Ctrl-C.")
+@json_option
+@places
+def show(  # noqa: D417 - the options say what they are
+    stream: str | None,
+    types: tuple[str, ...],
+    after: int | None,
+    limit: int | None,
+    follow: bool,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Show what happened, oldest first; also while the daemon runs.
+
+    With --json one object a line.
+    """
+    from hyperhive.events import reading  # noqa: PLC0415 - heavy imports after --help
+
+    connection = _open()
+    selection = reading.Selection(stream=stream, types=types, after=after or 0)
+    _check_types(types)
+    if limit is None and after is None:
+        limit = 50
+    last = selection.after
+    for fact in reading.select(connection, selection, limit=limit):
+        _print(fact, as_json=as_json)
+        last = fact["position"]
+    if follow:
+        for fact in reading.follow(connection, reading.Selection(stream=stream, types=types, after=last)):
+            _print(fact, as_json=as_json)
+
+
+@log.command(epilog=examples("hyperhive log verify", "hyperhive log verify --json"))
+@json_option
+@places
+def verify(as_json: bool) -> int:  # noqa: FBT001 - click flag
+    """Walk the hash chain from the first fact to the last; name the first bad position."""
+    from hyperhive.events.chain import ChainBroken, verify  # noqa: PLC0415 - heavy imports after --help
+
+    path = _database()
+    try:
+        found = verify(path)
+    except ChainBroken as broken:
+        if as_json:
+            write_json({"ok": False, "position": broken.position, "reason": broken.reason})
+        say(f"hyperhive: {broken}")
+        return 1
+    if as_json:
+        write_json({"ok": True, "count": found.count, "head": found.head.hex()})
+    else:
+        write(f"the chain holds: {found.count} facts, head {found.head.hex()}")
+    return 0
+
+
+def _database() -> Path:
+    path = directories().hive_db
+    if not path.exists():
+        raise click.ClickException(f"no hive in {path.parent}; begin one with: hyperhive serve")
+    return path
+
+
+def _open() -> sqlite3.Connection:
+    from hyperhive.events.log import read_only  # noqa: PLC0415 - heavy imports after --help
+
+    return read_only(_database())
+
+
+def _check_types(types: tuple[str, ...]) -> None:
+    from hyperhive.events.codec import TYPES, UPCASTERS  # noqa: PLC0415 - as above
+
+    for name in types:
+        if name not in TYPES and name not in UPCASTERS:
+            raise click.BadParameter(f"no type {name!r}; there are: {', '.join(TYPES)}", param_hint="--type")
+
+
+def _print(fact: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(fact, ensure_ascii=True))
+        return
+    head = f"{fact['position']:>8}  {when(fact['at'])}  {fact['stream']:<20} {fact['type']:<22} {fact['actor']:<14}"
+    write(f"{head} {_shortened(fact['data'])}".rstrip())
+
+
+def _shortened(data: dict[str, Any]) -> str:
+    text = safe(" ".join(_pairs(data)))
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
+
+
+def _pairs(data: dict[str, Any]) -> Iterator[str]:
+    for key, value in data.items():
+        if value is not None and key not in ("agent", "to"):
+            yield f"{key}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"

@@ -1,0 +1,92 @@
+"""Help teaches, and is there at once."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from hyperhive.cli.main import hyperhive as root
+from hyperhive.cli.table import COMMANDS
+from tests.cli.program import PROGRAM, Program
+
+# What the commands need and --help must not pay for.
+HEAVY = ("attr", "attrs", "rich", "structlog", "sqlalchemy", "msgspec", "asyncio", "socket", "claude_agent_sdk", "mcp")
+
+
+def command(name: str) -> click.Command:
+    found = root.get_command(click.Context(root), name)
+    assert found is not None
+    return found
+
+
+def leaves(found: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    if isinstance(found, click.Group):
+        context = click.Context(found)
+        for name in found.list_commands(context):
+            inner = found.get_command(context, name)
+            assert inner is not None
+            yield from leaves(inner, (*path, name))
+    else:
+        yield path, found
+
+
+LEAVES = {" ".join(path): found for path, found in leaves(root, ())}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_in_the_list_is_its_own(name: str) -> None:
+    """The line in the list of commands is the first sentence of the command's own help."""
+    own = (command(name).help or "").split("\n\n")[0].replace("\n", " ")
+    assert COMMANDS[name].help == own
+
+
+@pytest.mark.parametrize("name", LEAVES)
+class TestEveryCommand:
+    def test_has_an_example(self, name: str) -> None:
+        """Each command shows an example of itself."""
+        assert f"hyperhive {name}" in (LEAVES[name].epilog or "")
+
+    def test_takes_the_places(self, name: str) -> None:
+        """--data-dir, --run-dir and --config are options of every command."""
+        options = {option for parameter in LEAVES[name].params for option in parameter.opts}
+        assert {"--data-dir", "--run-dir", "--config"} <= options
+
+
+class TestSpeed:
+    @pytest.mark.parametrize("arguments", [["--help"], *([*name.split(), "--help"] for name in LEAVES)])
+    def test_help_imports_nothing_heavy(self, arguments: list[str]) -> None:
+        """No help imports what only the work itself needs."""
+        script = (
+            "import sys; from hyperhive.cli.main import run; code = run(sys.argv[1:]);"
+            f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr); sys.exit(code)"
+        )
+        ended = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, check=False, text=True)
+        assert (0, "[]") == (ended.returncode, ended.stderr.strip())
+
+    def test_help_comes_within_150_ms(self) -> None:
+        """`hyperhive --help` takes at most 150 ms, at its best of many runs."""
+        best = float("inf")
+        for _ in range(20):
+            begun = time.perf_counter()
+            subprocess.run([*PROGRAM, "--help"], capture_output=True, check=True)
+            best = min(best, time.perf_counter() - begun)
+            if best < 0.15:
+                break
+        assert best < 0.15
+
+
+class TestMistypedCommand:
+    def test_closest_is_named(self, hyperhive: Program) -> None:
+        """A mistyped command names the closest one."""
+        ended = hyperhive("restrat", "coder")
+        assert (2, True) == (ended.code, "Did you mean 'restart'?" in ended.err)
+
+    def test_unlike_anything_points_to_the_list(self, hyperhive: Program) -> None:
+        """A command like no other points to --help."""
+        ended = hyperhive("xyzzy")
+        assert (2, True) == (ended.code, "--help lists all" in ended.err)
