@@ -21,6 +21,9 @@ TEXT_CHARACTERS = 2_000
 _BY_NAME: dict[str, Kind] = {
     "authentication_failed": "login",
     "oauth_org_not_allowed": "login",
+    "account_on_hold": "login",
+    "verification_required": "login",
+    "cloud_credential_error": "login",
     "rate_limit": "rate_limit",
     "billing_error": "api",
     "model_not_found": "api",
@@ -42,9 +45,13 @@ def of_result(result: Mapping[str, Any], api_error: str | None) -> Kind | None:
         return _BY_NAME[api_error]
     if isinstance(status, int):
         return "api" if status >= 500 else _BY_STATUS.get(status, "turn")
-    if result.get("terminal_reason") == "api_error" and api_error == "server_error":
-        return "network"
-    return "turn"
+    match result.get("terminal_reason"):
+        case "api_error" if api_error != "invalid_request":
+            return "network"
+        case "aborted_streaming" | "aborted_tools":
+            return "stopped"
+        case _:
+            return "turn"
 
 
 def text_of(result: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
@@ -65,7 +66,7 @@ class Table:
         value = self.raw.get(key)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
             raise self._type(key, "a number of at least 0, such as 0.5")
         return float(value)
 
@@ -136,6 +137,8 @@ class Table:
             case list():
                 for inner in value:
                     self._check_plain(inner, key)
+            case float() if not math.isfinite(value):
+                raise self.wrong(key, f"is {value}, which JSON does not know; a number is finite")
             case str() | bool() | int() | float():
                 pass
             case _:

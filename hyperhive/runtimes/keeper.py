@@ -21,7 +21,8 @@ from hyperhive.runtimes.protocol import RuntimeFailed
 from hyperhive.runtimes.runner import HOST_ENVIRONMENT
 
 SHELL = "/bin/sh"
-KEEP = '"$@" </dev/null; printf "%s\\n" "$?" >"$0"'
+KEEP = '"$@" </dev/null 2>&1; printf "%s\\n" "$?" >"$0"'
+"""The shell's own word on how a program was killed goes nowhere: the log is the program's."""
 RELAY = 'command ulimit -f "$0" 2>/dev/null; trap "" XFSZ; until cat 2>/dev/null; do head -c 1048576 >/dev/null; done'
 """Where the log may not grow (limit, full disk), output is dropped by the MiB and the program is not held up."""
 
@@ -96,7 +97,7 @@ def _spawn(
         argv,
         stdin=stdin,
         stdout=stdout,
-        stderr=subprocess.STDOUT,
+        stderr=subprocess.DEVNULL,
         env=dict(environment),
         cwd=cwd,
         start_new_session=True,

@@ -225,7 +225,7 @@ class Local(abc.ABC):
         )
 
     async def _start(self, spec: Spec, what: Launch, lock: int) -> None:
-        await asyncio.to_thread(logs.trim, spec.log)
+        await asyncio.to_thread(logs.trim, spec.log, logs.MAX_BYTES)
         offset = spec.log.stat().st_size if spec.log.exists() else 0
         exit_file = self._records.exit_file(spec.name)
         exit_file.unlink(missing_ok=True)

@@ -31,7 +31,7 @@ def tail(path: Path, lines: int) -> tuple[str, ...]:
     return tuple(raw.removesuffix(b"\n").decode(errors="replace").split("\n")[-lines:]) if raw else ()
 
 
-def trim(path: Path, max_bytes: int = MAX_BYTES) -> bool:
+def trim(path: Path, max_bytes: int) -> bool:
     """Move the newest `max_bytes` of a log that is larger into ``<log>.1`` and empty it; says whether it did.
 
     The file keeps its inode, because a container's relay holds it open (in append mode). Weakness: what is written

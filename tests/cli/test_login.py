@@ -10,8 +10,10 @@ from tests.cli.program import Program
 
 def test_runs_the_daemons_command_on_this_terminal(hyperhive: Program, host: ScriptedHost) -> None:
     """The command owns the terminal, and its exit code is ours."""
-    host.answers["login"] = {"argv": ["/bin/sh", "-c", 'test -t 0 && read code && echo "got $code"; exit 7']}
-    ended = hyperhive.on_terminal("login", "coder", answers=[("", "abc")])
+    host.answers["login"] = {
+        "argv": ["/bin/sh", "-c", 'test -t 0 && printf "code? " && read code && echo "got $code"; exit 7']
+    }
+    ended = hyperhive.on_terminal("login", "coder", answers=[("code? ", "abc")])
     assert (7, True) == (ended.code, "got abc" in ended.out)
     assert host.asked("login") == [{"name": "coder"}]
 

@@ -260,7 +260,7 @@ class RuntimeContract:
             return await runtime.logs("coder", 100), await runtime.logs("coder", 2), await runtime.log_path("coder")
 
         everything, last, path = asyncio.run(story())
-        assert [line for line in everything if line in {"out", "err"}] == ["out", "err", "out", "err"]
+        assert everything == ("out", "err", "out", "err")
         assert last == everything[-2:]
         assert path == home.root / "logs/coder.log"
 
@@ -484,7 +484,7 @@ class RuntimeContract:
 
         asyncio.run(story())
         with pytest.raises(WireError, match="a-z"):
-            home.spec(name="ok") and attrs.evolve(home.spec(name="ok"), name=name)
+            attrs.evolve(home.spec(name="ok"), name=name)
         assert not list(home.run_dir.iterdir())
 
     def test_bad_specs(self, home: Home) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.runtimes.contract import RuntimeContract
+from tests.runtimes.local_contract import LocalContract
 
 
-class TestBubblewrap(RuntimeContract):
-    """What every runtime promises."""
+class TestBubblewrap(LocalContract):
+    """What every runtime promises, and those without a container manager."""
 
     factory = "hyperhive.runtimes.bubblewrap:Bubblewrap"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.runtimes.contract import RuntimeContract
+from tests.runtimes.local_contract import LocalContract
 
 
-class TestProcess(RuntimeContract):
-    """What every runtime promises."""
+class TestProcess(LocalContract):
+    """What every runtime promises, and those without a container manager."""
 
     factory = "hyperhive.runtimes.process:Process"

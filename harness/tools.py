@@ -1,0 +1,204 @@
+"""The hive's tools: one definition for the session's own MCP server and for the one on stdio."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import attrs
+from mcp.server import Server, ServerRequestContext
+from mcp.types import (
+    CallToolRequestParams,
+    CallToolResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    TextContent,
+    Tool,
+    ToolAnnotations,
+)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness import envelope, wire
+from harness.settings import Role
+from harness.version import VERSION
+
+SERVER = "hive"
+
+Call = Callable[[str, dict[str, Any]], Awaitable[Mapping[str, Any]]]
+"""Does a tool's work: its name and arguments to the host's reply; raises `ToolRefused`."""
+
+
+class ToolRefused(Exception):  # noqa: N818
+    """The host said no; the text is for the model."""
+
+
+class Arguments(BaseModel):
+    """Base of every tool's arguments."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class SendArguments(Arguments):
+    """Of `send`."""
+
+    to: str = Field(description="an agent's name, or operator")
+    body: str
+
+
+class RecvArguments(Arguments):
+    """Of `recv`."""
+
+    wait_seconds: float = Field(default=wire.WAIT_DEFAULT_SECONDS, ge=0, le=wire.WAIT_MAX_SECONDS)
+
+
+class RecentArguments(Arguments):
+    """Of `recent`."""
+
+    limit: int = Field(default=20, ge=1, le=wire.RECENT_MAX_MESSAGES)
+
+
+class Sent(BaseModel):
+    """A message is kept; it will be delivered."""
+
+    message_id: int
+
+    def text(self) -> str:
+        """Say it to a model."""
+        return f"sent as message {self.message_id}"
+
+
+class Message(BaseModel):
+    """One message."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    id: int
+    at: str
+    sender: str = Field(alias="from")
+    body: str
+    redelivered: bool = False
+
+
+class Mailbox(BaseModel):
+    """Messages, oldest first."""
+
+    messages: list[Message]
+
+    def text(self) -> str:
+        """Say it to a model."""
+        mail = [wire.Mail(**message.model_dump()) for message in self.messages]
+        return envelope.render(mail) or "no messages"
+
+
+@attrs.frozen(kw_only=True)
+class Definition:
+    """One tool, and who has it."""
+
+    name: str
+    title: str
+    description: str
+    arguments: type[Arguments]
+    result: type[Sent | Mailbox]
+    read_only: bool
+    idempotent: bool
+    roles: frozenset[Role] = frozenset({"agent", "manager"})
+
+    def as_tool(self) -> Tool:
+        """Return what a client is told of it."""
+        return Tool(
+            name=self.name,
+            title=self.title,
+            description=self.description,
+            input_schema=_schema(self.arguments),
+            output_schema=self.result.model_json_schema(by_alias=True),
+            annotations=ToolAnnotations(
+                title=self.title,
+                read_only_hint=self.read_only,
+                destructive_hint=False,
+                idempotent_hint=self.idempotent,
+                open_world_hint=False,
+            ),
+        )
+
+
+DEFINITIONS = (
+    Definition(
+        name="send",
+        title="Send a message",
+        description="Send a message to an agent or to the operator. It is kept until it is read; do not wait for that.",
+        arguments=SendArguments,
+        result=Sent,
+        read_only=False,
+        idempotent=False,
+    ),
+    Definition(
+        name="recv",
+        title="Receive messages",
+        description=(
+            "Return new messages; where there are none, wait for one, up to wait_seconds (180 at most), and return as "
+            "soon as it comes. Nothing useful left to do: recv with wait_seconds=180, never a sleep in Bash. Nothing "
+            "came: end your turn; new mail wakes you."
+        ),
+        arguments=RecvArguments,
+        result=Mailbox,
+        # It takes mail out of the inbox, for the turn that it is called in.
+        read_only=False,
+        idempotent=False,
+    ),
+    Definition(
+        name="recent",
+        title="Look back",
+        description="Return your newest messages, read ones too, without waiting.",
+        arguments=RecentArguments,
+        result=Mailbox,
+        read_only=True,
+        idempotent=True,
+    ),
+)
+
+
+def definitions(role: Role) -> tuple[Definition, ...]:
+    """Return the tools that a role has."""
+    return tuple(definition for definition in DEFINITIONS if role in definition.roles)
+
+
+def build_server(role: Role, call: Call) -> Server[Any]:
+    """Return an MCP server of a role's tools, whose work `call` does."""
+    by_name = {definition.name: definition for definition in definitions(role)}
+
+    async def list_tools(_: ServerRequestContext[Any], __: PaginatedRequestParams | None) -> ListToolsResult:
+        return ListToolsResult(tools=[definition.as_tool() for definition in by_name.values()])
+
+    async def call_tool(_: ServerRequestContext[Any], asked: CallToolRequestParams) -> CallToolResult:
+        definition = by_name.get(asked.name)
+        if definition is None:
+            return _failed(f"no tool {asked.name!r}; there are {', '.join(by_name)}")
+        return await _run(definition, asked.arguments or {}, call)
+
+    return Server(SERVER, version=VERSION, on_list_tools=list_tools, on_call_tool=call_tool)
+
+
+async def _run(definition: Definition, given: dict[str, Any], call: Call) -> CallToolResult:
+    try:
+        arguments = definition.arguments.model_validate(given)
+        reply = await call(definition.name, arguments.model_dump())
+    except ValidationError as error:
+        return _failed("; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()))
+    except ToolRefused as error:
+        return _failed(str(error))
+    result = definition.result.model_validate(dict(reply))
+    return CallToolResult(
+        content=[TextContent(type="text", text=result.text())],
+        structured_content=result.model_dump(by_alias=True),
+    )
+
+
+def _failed(text: str) -> CallToolResult:
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)
+
+
+def _schema(arguments: type[Arguments]) -> dict[str, Any]:
+    """Return a JSON schema without pydantic's titles: each costs tokens in every request and says nothing new."""
+    schema = arguments.model_json_schema()
+    fields = {name: {k: v for k, v in field.items() if k != "title"} for name, field in schema["properties"].items()}
+    return {"type": "object", "properties": fields, "required": schema.get("required", []), "additionalProperties": False}
