@@ -2,13 +2,14 @@
 
     given(*running("coder")).when(KillAgent(actor=OPERATOR, agent="coder")).then(KillRequested(agent="coder"))
 
-A scene is a value: each step returns a new one, and nothing is shared between tests. ``then`` returns the scene in which
-its facts have happened, so that a story may go on. Time stands still until `Scene.later` moves it.
+A scene is a value: each step returns a new one, and nothing is shared between tests. ``then`` returns the scene in
+which its facts have happened, so that a story may go on. Time stands still until `Scene.later` moves it.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import cached_property
 
 import attrs
@@ -75,23 +76,13 @@ class Scene:
 
     def _happen(self, facts: tuple[Fact, ...], actor: Actor, cause: Cause | None) -> Scene:
         history = list(self.history)
+        versions = Counter(earlier.stream for earlier in history)
         for fact in facts:
-            position = len(history) + 1
+            position, stream, type_name = len(history) + 1, fact.stream, type(fact).__name__
+            versions[stream] += 1
             causation, correlation = cause or (None, position)
-            version = 1 + sum(earlier.stream == fact.stream for earlier in history)
-            history.append(
-                Recorded(
-                    position,
-                    fact.stream,
-                    version,
-                    type(fact).__name__,
-                    self.now,
-                    str(actor),
-                    correlation,
-                    causation,
-                    fact,
-                ),
-            )
+            envelope = (position, stream, versions[stream], type_name, self.now, str(actor), correlation, causation)
+            history.append(Recorded(*envelope, fact))
         return attrs.evolve(self, history=tuple(history))
 
 
@@ -128,6 +119,5 @@ class Outcome:
 
     @property
     def _facts(self) -> tuple[Fact, ...]:
-        if isinstance(self.answer, Refused):
-            raise AssertionError(f"expected no refusal, got {self.answer!r}") from self.answer
+        assert not isinstance(self.answer, Refused), f"expected no refusal, got {self.answer!r}"
         return self.answer

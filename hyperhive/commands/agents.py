@@ -192,6 +192,9 @@ def destroy(hive: Hive, command: DestroyAgent) -> list[Fact]:
     if command.agent == MANAGER:
         raise Conflict("the manager cannot be destroyed; kill stops it")
     agent = require_container(hive, command.agent)
+    if agent.pending is Transient.DESTROYING and agent.purge != command.purge:
+        kept = "its state goes, too" if agent.purge else "keeps its state"
+        raise Conflict(f"{command.agent} is destroying and {kept}; wait for it to end")
     return _intent(agent, Transient.DESTROYING, facts.DestroyRequested(agent=command.agent, purge=command.purge))
 
 

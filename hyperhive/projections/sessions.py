@@ -115,7 +115,7 @@ def _login_needed(rows: Rows, recorded: Recorded) -> Iterable[Change]:
 def _silenced(rows: Rows, recorded: Recorded) -> Iterable[Change]:
     """End the turn that was running: a container that stopped has none any more."""
     row = rows.get(recorded.event.agent)
-    if row is None:
+    if row is None or getattr(recorded.event, "running", False):
         return ()
     if getattr(recorded.event, "purge", False):
         return ((row.agent, None),)
@@ -136,8 +136,10 @@ SESSIONS = Projection(
         turns.SessionLost: _set("session_id", "actual"),
         turns.LoginNeeded: _login_needed,
         agents.KillSucceeded: _silenced,
+        agents.KillFailed: _silenced,
         agents.RestartFailed: _silenced,
         agents.RebuildFailed: _silenced,
+        agents.DestroyFailed: _silenced,
         agents.DestroySucceeded: _silenced,
         agents.ContainerCrashed: _silenced,
         agents.ContainerLost: _silenced,

@@ -33,6 +33,8 @@ AFTER_BASH = (told("> test it"), said(use("Bash")), told(result("ok 3 passed")))
 
 
 class TestConditions:
+    """When a rule answers."""
+
     def test_first_rule_that_fits_answers(self) -> None:
         """Rules are tried in the order of the file."""
         scenario = '[[rule]]\ncontains = "b"\ntext = "one"\n[[rule]]\ncontains = "a"\ntext = "two"'
@@ -80,9 +82,12 @@ class TestConditions:
 
     def test_failed_tells_errors_from_results(self) -> None:
         """With failed, a rule wants an error, or wants none."""
-        scenario = '[[rule]]\nresult = "Bash"\nfailed = true\ntext = "bad"\n[[rule]]\nresult = "Bash"\nfailed = false\ntext = "good"'
-        assert words(play(scenario, *AFTER_BASH)) == "good"
-        assert words(play(scenario, *AFTER_BASH[:2], told(result("exit 1", failed=True)))) == "bad"
+        rules = [
+            f"[[rule]]\nresult = 'Bash'\nfailed = {failed}\ntext = 'failed {failed}'" for failed in ("true", "false")
+        ]
+        scenario = "\n".join(rules)
+        assert words(play(scenario, *AFTER_BASH)) == "failed false"
+        assert words(play(scenario, *AFTER_BASH[:2], told(result("exit 1", failed=True)))) == "failed true"
 
     def test_turn_is_remembered_at_later_steps(self) -> None:
         """A rule with turn looks at the text that began the turn, whatever was read since, and may quote it."""
@@ -124,6 +129,8 @@ text = "done"
 
 
 class TestOnce:
+    """Rules that do not repeat themselves."""
+
     def test_every_mail_of_a_batch_is_answered_once(self) -> None:
         """Rules that answer once a turn work off a batch of mail one after the other."""
         turn = [told("job: slug\nreview: fine")]
@@ -163,6 +170,8 @@ class TestOnce:
 
 
 class TestMessage:
+    """What a message holds."""
+
     def test_blocks_come_in_the_order_of_the_api(self) -> None:
         """Thinking, then text, then calls; with a call the stop reason is tool_use."""
         scenario = "[[rule]]\ntext='t'\nthinking='h'\ncall=[{tool='Bash', input={command='ls'}}, {tool='list'}]"
@@ -231,6 +240,8 @@ call = [{ tool = "Write", input = { file_path = "{name}.py", lines = ["{name}", 
 
 
 class TestUnmatched:
+    """What nobody wrote a rule for."""
+
     def test_says_who_read_what_and_which_rules_were_tried(self) -> None:
         """The explanation has what one needs to write the missing rule."""
         scenario = "[[rule]]\nname='greets'\ncontains='hi'\ntext='x'\n[[rule]]\nwho='reviewer'\ntext='y'"
@@ -251,6 +262,8 @@ class TestUnmatched:
 
 
 class TestAside:
+    """What `claude` asks on its own behalf."""
+
     def test_title_request_is_answered_without_a_rule(self) -> None:
         """What `claude` asks on its own behalf, a form without tools, gets a form filled in, and no rule sees it."""
         schema = {

@@ -13,6 +13,8 @@ def heard(*messages: Json) -> Heard:
 
 
 class TestNews:
+    """The text that was read."""
+
     def test_first_text_begins_the_turn(self) -> None:
         """A first message is what was read, at step 1."""
         found = heard(told("> build it"))
@@ -52,6 +54,8 @@ class TestNews:
 
 
 class TestResults:
+    """The tool results that were read."""
+
     def test_result_carries_the_name_of_its_tool(self) -> None:
         """A tool result is known by the tool that was called, with its text and whether it failed."""
         found = heard(told("go"), said("I go.", use("Bash", "a")), told(result("boom", "a", failed=True)))
@@ -95,6 +99,8 @@ class TestResults:
 
 
 class TestDigest:
+    """Which requests count as tries of one."""
+
     def test_retry_is_recognized(self) -> None:
         """Cache marks, dropped features and moved notes do not make a retry a new request."""
         first = request(

@@ -18,6 +18,8 @@ def run(*arguments: str) -> subprocess.Popen[str]:
 
 
 class TestProgram:
+    """The program, from its start to its end."""
+
     def test_serves_a_file_until_it_is_told_to_end(self, tmp_path: Path) -> None:
         """The URL is printed, requests are answered, what nothing fits is reported, SIGTERM ends it with 0."""
         file = tmp_path / "bees.toml"
@@ -40,7 +42,10 @@ class TestProgram:
         fine.write_text("[default]\ntext = 'x'\n")
         for arguments, message in (
             ((str(file),), f"error: {file}: rule 1: says nothing; give text, call, thinking or error\n"),
-            ((str(fine), "--host", "0.0.0.0"), "error: '0.0.0.0' is not a loopback address; a rehearsal listens on"),
+            (
+                (str(fine), "--host", "192.0.2.1"),
+                "error: '192.0.2.1' is not a loopback address; a rehearsal listens on",
+            ),
         ):
             with run(*arguments) as program:
                 _, errors = program.communicate(timeout=10)

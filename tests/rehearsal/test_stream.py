@@ -59,6 +59,8 @@ def assembled(stream: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 class TestStream:
+    """Server-sent events."""
+
     def test_events_come_in_the_order_of_the_api(self) -> None:
         """Start, ping, each block with its deltas, the stop reason with the usage, the end."""
         stream = events(message(*BLOCKS))
@@ -112,6 +114,8 @@ class TestStream:
 
 
 class TestWhole:
+    """One JSON object."""
+
     def test_message_without_streaming(self) -> None:
         """One JSON object with content, stop reason and usage."""
         found = whole(message(BLOCKS[1]))

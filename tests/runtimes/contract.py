@@ -48,7 +48,7 @@ class RuntimeContract:
 
     @pytest.fixture
     def home(self) -> Iterator[Home]:
-        """A home that is left empty."""
+        """Make a home that is left empty."""
         with home(self.factory) as place:
             yield place
 
@@ -210,7 +210,7 @@ class RuntimeContract:
         async def story() -> Spec:
             spec = home.spec(tell + RUNS)
             with (home.root / "secret").open("w") as secret:
-                os.set_inheritable(secret.fileno(), True)  # noqa: FBT003 - its only argument
+                os.set_inheritable(secret.fileno(), True)
                 await started(home.runtime(), spec)
             return spec
 
