@@ -13,10 +13,9 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def die_with_parent(parent: int, number: int = signal.SIGTERM) -> bool:
-    """Ask for a signal when the thread that started this process ends; False where ``parent`` is gone already."""
-    _prctl(_PR_SET_PDEATHSIG, number)
-    return os.getppid() == parent
+def die_with_parent() -> None:
+    """Ask for a SIGTERM when the thread that started this process ends, however it ends."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def adopt_orphans() -> None:

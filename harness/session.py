@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
+import logging
 import os
 import signal
 import socket
@@ -12,7 +14,6 @@ import sys
 import uuid
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -43,6 +44,8 @@ class Session:
         self._model = start.model
         self._cost_usd: float | None = 0.0
         self._tool_calls: dict[int, asyncio.Future[Message]] = {}
+        self._numbers = itertools.count(1)
+        self._interrupting: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Connect and serve."""
@@ -90,7 +93,8 @@ class Session:
                 case "turn":
                     await self._turn(client, message["prompt"], message["model"])
                 case "interrupt":
-                    await client.interrupt()
+                    # Its answer may wait for a tool, whose result comes this way too.
+                    self._interrupting = asyncio.create_task(client.interrupt())
                 case "tool_result":
                     call = self._tool_calls.pop(message["call"], None)
                     if call is not None and not call.done():
@@ -137,7 +141,7 @@ class Session:
             self._say("turn_ended", **outcome)
 
     async def _call_tool(self, name: str, arguments: Message) -> Mapping[str, Any]:
-        number = max(self._tool_calls, default=0) + 1
+        number = next(self._numbers)
         answer = self._tool_calls[number] = asyncio.get_running_loop().create_future()
         self._say("tool", call=number, name=name, arguments=arguments)
         try:
@@ -170,6 +174,8 @@ def main() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     signal.signal(signal.SIGTERM, _die)
     processes.die_with_parent()
+    # What the SDK logs of a failure comes back to the harness as the turn's error.
+    logging.getLogger("claude_agent_sdk").setLevel(logging.CRITICAL)
     asyncio.run(_main(harness))
 
 

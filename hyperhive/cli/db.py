@@ -17,7 +17,7 @@ def db() -> None:
 @db.command(epilog=examples("hyperhive db current --json"))
 @json_option
 @places
-def current(as_json: bool) -> None:  # noqa: FBT001 - click flag
+def current(*, as_json: bool) -> None:
     """Show the file's revision, and the one that this release writes."""
     from hyperhive.projections import database  # noqa: PLC0415 - heavy imports after --help
 

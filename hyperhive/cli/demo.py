@@ -37,10 +37,12 @@ class DemoFailed(Exception):  # noqa: N818 - an outcome people meet
 @click.option("--wish", metavar="TEXT", default=WISH, help="What the operator asks the manager.")
 @places
 def demo(scenario: Path, wish: str) -> int:
-    """Watch a manager and two agents work, without a key: a rehearsal model answers.
+    """Watch a manager and two agents work, without a key.
 
-    Everything but the model is real: sandboxes, the claude program, mail, the log. With a terminal the hive keeps running
-    until Ctrl-C, without one the demo ends when the answer is there.
+    A rehearsal model answers.
+
+    Everything but the model is real: sandboxes, the claude program, mail, the log. With a terminal the hive keeps
+    running until Ctrl-C, without one the demo ends when the answer is there.
     """
     from rich.console import Console  # noqa: PLC0415 - 90 ms that --help should not pay
 

@@ -38,13 +38,14 @@ def log() -> None:
 @click.option("--follow", "-f", is_flag=True, help="Go on with what is appended, until Ctrl-C.")
 @json_option
 @places
-def show(  # noqa: D417 - the options say what they are
+def show(
+    *,
     stream: str | None,
     types: tuple[str, ...],
     after: int | None,
     limit: int | None,
     follow: bool,
-    as_json: bool,  # noqa: FBT001
+    as_json: bool,
 ) -> None:
     """Show what happened, oldest first; also while the daemon runs.
 
@@ -69,7 +70,7 @@ def show(  # noqa: D417 - the options say what they are
 @log.command(epilog=examples("hyperhive log verify", "hyperhive log verify --json"))
 @json_option
 @places
-def verify(as_json: bool) -> int:  # noqa: FBT001 - click flag
+def verify(*, as_json: bool) -> int:
     """Walk the hash chain from the first fact to the last; name the first bad position."""
     from hyperhive.events.chain import ChainBroken, verify  # noqa: PLC0415 - heavy imports after --help
 

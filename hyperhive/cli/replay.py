@@ -17,7 +17,7 @@ def replay() -> None:
 @replay.command(epilog=examples("hyperhive replay verify", "hyperhive replay verify --json"))
 @json_option
 @places
-def verify(as_json: bool) -> int:  # noqa: FBT001 - click flag
+def verify(*, as_json: bool) -> int:
     """Fold the whole log anew and compare every view with its table, row by row."""
     from hyperhive.events.log import LogDamaged  # noqa: PLC0415 - heavy imports after --help
     from hyperhive.replay.verify import Disagreement, verify  # noqa: PLC0415

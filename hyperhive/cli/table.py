@@ -18,6 +18,7 @@ class Entry(NamedTuple):
 
 COMMANDS: dict[str, Entry] = {
     "serve": Entry("The hive", "serve:serve", "Run the hive until it is told to stop."),
+    "demo": Entry("The hive", "demo:demo", "Watch a manager and two agents work, without a key."),
     "doctor": Entry("The hive", "doctor:doctor", "Say what is present, what is not, and what to do about it."),
     "config": Entry("The hive", "config:config", "Show every setting and where its value came from."),
     "version": Entry("The hive", "version:version", "Show the version."),

@@ -22,8 +22,7 @@ from hyperhive.runtimes.runner import HOST_ENVIRONMENT
 
 SHELL = "/bin/sh"
 KEEP = '(exec "$@" </dev/null 2>&1); printf "%s\\n" "$?" >"$0"'
-"""The shell's own word on how a program was killed goes nowhere (dash would say it to a redirection of its own): the log
-is the program's."""
+"""In parentheses, so that the shell's own word on a killed program goes nowhere: the log is the program's alone."""
 RELAY = 'command ulimit -f "$0" 2>/dev/null; trap "" XFSZ; until cat 2>/dev/null; do head -c 1048576 >/dev/null; done'
 """Where the log may not grow (limit, full disk), output is dropped by the MiB and the program is not held up."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ def fake_claude(hyperhive: Program, script: str) -> str:
 
 def look(hyperhive: Program, **environment: str) -> tuple[int, dict[str, dict[str, Any]]]:
     """Run it with a claude that answers at once, unless told otherwise."""
+    if "HYPERHIVE_CLAUDE_PATH" not in environment:
+        environment["HYPERHIVE_CLAUDE_PATH"] = fake_claude(hyperhive, "echo 9.9.9")
     defaults = {
-        "HYPERHIVE_CLAUDE_PATH": fake_claude(hyperhive, "echo 9.9.9"),
         "HYPERHIVE_RUNTIME": "process",
         "HYPERHIVE_LISTEN": f"127.0.0.1:{free_port()}",
     }
@@ -136,13 +138,14 @@ class TestEssentialIsMissing:
         """So is a run directory without room for a socket."""
         self.check(hyperhive, "run directory", HYPERHIVE_RUN_DIR="/tmp/" + "x" * 30)
 
-    def test_sandbox_does_not_work(self, hyperhive: Program) -> None:
-        """Where bubblewrap cannot work, the remedy names process as the way to do without."""
+    def test_sandbox_is_essential_unless_given_up(self, hyperhive: Program) -> None:
+        """Under auto the sandbox is tried for real: it works, or that is a fault whose remedy names the way without."""
         code, checks = look(hyperhive, HYPERHIVE_RUNTIME="auto")
-        if checks["sandbox"]["state"] == "ok":
-            assert code == 0
-        else:
-            assert "--runtime process" in checks["sandbox"]["remedy"]
+        found = checks["sandbox"]
+        assert found["found"].startswith("bubblewrap: ")
+        assert (found["state"], "--runtime process" in found["remedy"]) == (
+            ("ok", False) if code == 0 else ("fail", True)
+        )
 
 
 class TestLogins:
@@ -156,8 +159,6 @@ class TestLogins:
 
 
 def make_database(path: Path, revision: str) -> None:
-    import sqlite3
-
     path.parent.mkdir(parents=True, exist_ok=True)
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE alembic_version (version_num TEXT)")

@@ -15,8 +15,14 @@ from tests.runtimes.home import build, started
 async def main(factory: str, run_dir: str, hive: str, wire: str) -> None:
     """Start the container, say so, and never end."""
     raw = json.loads(wire)
-    paths = {field: Path(raw.pop(field)) for field in ("state", "socket_dir", "log")}
-    await started(build(factory, run_dir=Path(run_dir), hive=hive), Spec(**raw, **paths))
+    spec = Spec(
+        name=raw["name"],
+        state=Path(raw["state"]),
+        socket_dir=Path(raw["socket_dir"]),
+        log=Path(raw["log"]),
+        generation=raw["generation"],
+    )
+    await started(build(factory, run_dir=Path(run_dir), hive=hive), spec)
     print("started", flush=True)  # noqa: T201 - the test waits for it
     signal.pause()
 
