@@ -12,6 +12,7 @@ To the session, first ``start``, then any of the others:
 
 From it:
 
+    {"did":"ready"}                                        `claude` is up
     {"did":"event","event":{"at":…,"type":…,"data":{…}}}
     {"did":"session","session_id":…,"model":…}
     {"did":"status","status":"thinking"|"compacting"}
@@ -38,9 +39,6 @@ from typing import Any
 
 from harness import processes
 
-GRACE_SECONDS = 3.0
-"""What a session has to end by itself: `claude` writes its transcript down."""
-
 Message = dict[str, Any]
 
 # Isolated (-I), because the session's directory belongs to the agent: neither a module planted there, nor one in the
@@ -56,9 +54,9 @@ class Child:
     ) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
+            self._process: subprocess.Popen[bytes] = subprocess.Popen(
                 [sys.executable, "-I", "-c", _BOOT, *_path(state)],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=sys.stderr.fileno(),
                 cwd=state,
                 env={**os.environ, "HOME": str(state)},
@@ -85,12 +83,15 @@ class Child:
         with contextlib.suppress(OSError):
             self._socket.sendall(json.dumps(message, separators=(",", ":")).encode() + b"\n")
 
-    def release(self) -> None:
-        """End the session and all its processes; what it started apart from itself on purpose lives on."""
+    def release(self, grace_seconds: float) -> None:
+        """End the session and all its processes; what it started apart from itself on purpose lives on.
+
+        In the grace that it has, `claude` writes its transcript and its costs down.
+        """
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         try:
-            self._process.wait(GRACE_SECONDS)
+            self._process.wait(grace_seconds)
         except subprocess.TimeoutExpired:
             self.kill()
         processes.kill_group(self.pid)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 import time
 from collections.abc import Iterator
 
-# prctl(2)
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+"""Of prctl, see its man page."""
 
 
 def die_with_parent() -> None:
@@ -43,15 +44,13 @@ def kill_descendants(pid: int, *, within_seconds: float = 2.0) -> None:
 
 def kill_group(group: int) -> None:
     """Kill what is left of a process group."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def _descendants(pid: int) -> Iterator[int]:
     children: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):
+    for entry in os.listdir("/proc"):  # noqa: PTH208 - names are all that is wanted
         if entry.isdigit() and (parent := _living_parent(int(entry))) is not None:
             children.setdefault(parent, []).append(int(entry))
     waiting = [pid]
@@ -73,10 +72,8 @@ def _living_parent(pid: int) -> int | None:
 
 
 def _kill(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def _prctl(option: int, value: int) -> None:

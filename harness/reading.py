@@ -59,7 +59,7 @@ class Reader:
         self._api_error: str | None = None
 
     def begin(self, prompt: str) -> None:
-        """A prompt with this uuid is about to be sent."""
+        """Wait for the end of the turn of the prompt with this uuid, which is about to be sent."""
         self._prompt = prompt
         self._taken_up = False
         self._api_error = None
@@ -74,11 +74,17 @@ class Reader:
                 yield StatusSeen(status="compacting" if status == "compacting" else "thinking")
             case {"type": "system", "subtype": "compact_boundary"}:
                 yield StatusSeen(status="thinking")
-            case {"type": "assistant", "parent_tool_use_id": None, "session_id": str(session_id), "message": dict(said)}:
-                self._api_error = message.get("error")
-                model = said.get("model")
-                if isinstance(model, str) and model != SYNTHETIC_MODEL:
-                    yield SessionSeen(session_id=session_id, model=model)
+            case {
+                "type": "assistant",
+                "parent_tool_use_id": None,
+                "session_id": str(session_id),
+                "message": dict(said),
+            }:
+                error = message.get("error")
+                self._api_error = error if isinstance(error, str) else None
+                name = said.get("model")
+                if isinstance(name, str) and name != SYNTHETIC_MODEL:
+                    yield SessionSeen(session_id=session_id, model=name)
             case {"type": "result"} if self._prompt is not None and (self._taken_up or not self._echoes):
                 self._prompt = None
                 yield _ended(message, self._api_error)

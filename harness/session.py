@@ -52,8 +52,9 @@ class Session:
         try:
             client = await self._connect()
         except Exception as error:  # noqa: BLE001 - whatever keeps a session from coming up is reported
-            self._say("failed", error_kind=_kind_of(error, self._start), error=self._explain(str(error)))
+            self._say("failed", ok=False, error_kind=_kind_of(error, self._start), error=self._explain(str(error)))
             return
+        self._say("ready")
         listening = asyncio.create_task(self._listen(client))
         ending = asyncio.create_task(self._claude_ended.wait())
         await asyncio.wait({listening, ending}, return_when=asyncio.FIRST_COMPLETED)

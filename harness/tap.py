@@ -44,7 +44,7 @@ class Tap(SubprocessCLITransport):
         finally:
             del self._asked[number]
 
-    async def read_messages(self) -> AsyncIterator[Message]:  # type: ignore[override]
+    async def read_messages(self) -> AsyncIterator[Message]:
         """Yield the SDK's control frames."""
         try:
             async for message in super().read_messages():

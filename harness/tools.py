@@ -201,4 +201,9 @@ def _schema(arguments: type[Arguments]) -> dict[str, Any]:
     """Return a JSON schema without pydantic's titles: each costs tokens in every request and says nothing new."""
     schema = arguments.model_json_schema()
     fields = {name: {k: v for k, v in field.items() if k != "title"} for name, field in schema["properties"].items()}
-    return {"type": "object", "properties": fields, "required": schema.get("required", []), "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": fields,
+        "required": schema.get("required", []),
+        "additionalProperties": False,
+    }

@@ -2,57 +2,220 @@
 
 from __future__ import annotations
 
-import os
-import queue
-import threading
-import time
-from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import attrs
 
-from harness import envelope, failures, processes, wire
+from harness import envelope, failures, wire
 from harness.backoff import Backoff
-from harness.child import Child
+from harness.child import Child, Message
 from harness.failures import Kind
-from harness.link import Call, Closed, Link, Refused, command_id
+from harness.link import Call, Closed, Link, Refused
 from harness.log import log
-from harness.prompts import system_prompt
-from harness.reports import Reports
+from harness.loop import Loop
+from harness.reports import Outcome, Reports
 from harness.settings import Place, SessionSpec, SettingsError
 from harness.spool import Spool
+from harness.toolcalls import ToolCalls, refuse
+from harness.version import VERSION
+from harness.warm import Sessions, Warm
 
 INTERRUPT_SECONDS = 1.5
 """What a running turn has to end when the harness is told to stop."""
-START_FAILURES = 3
-"""After so many starts in a row that failed, a session is not resumed but begun anew: its transcript may be broken."""
-
-
-@attrs.frozen(kw_only=True)
-class Outcome:
-    """How a turn ended."""
-
-    ok: bool
-    error_kind: Kind | None = None
-    error: str | None = None
-    cost_usd: float = 0.0
-    usage: Mapping[str, int] | None = None
-    session_id: str | None = None
+FLUSH_SECONDS = 0.5
+RELEASE_SECONDS = 1.0
 
 
 class Turns:
-    """One harness's life. All of its state belongs to the main thread: other threads hand it work by `_inbox`."""
+    """One harness's life; all of it runs in the main thread."""
 
-    def __init__(self, place: Place, link: Link, spool: Spool) -> None:
-        self._place = place
+    def __init__(self, place: Place, link: Link, loop: Loop, spool: Spool) -> None:
         self._link = link
+        self._loop = loop
         self._spool = spool
-        self._reports = Reports(link)
-        self._backoff = Backoff(place.backoff_seconds)
-        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._stopping = threading.Event()
         self._held: dict[int, wire.Mail] = {}
-        self._session: Warm | None = None
+        self._tried: set[int] = set()
         self._outcome: Outcome | None = None
-        self._tool_calls: dict[int, Call] = {}
+        self._in_turn = False
+        self._cut_off: Kind = "api"
+        self._backoff = Backoff(place.backoff_seconds)
+        self._reports = Reports(link, loop)
+        self._tool_calls = ToolCalls(link, loop, self._reports, self._held)
+        self._sessions = Sessions(
+            place, on_message=self._heard, on_gone=lambda child, code: loop.post(partial(self._gone, child, code))
+        )
+
+    def run(self) -> None:
+        """Live until told to stop."""
+        try:
+            self._reports.harness_started(self._spool.run, VERSION)
+            while not self._loop.stopping:
+                self._poll(0.0 if self._held else wire.WAIT_MAX_SECONDS)
+                if self._held and not self._loop.stopping:
+                    self._attempt()
+            self._spool.flush(FLUSH_SECONDS)
+        except Closed:
+            log("stopped_without_host", held=len(self._held))
+        finally:
+            self._sessions.release("stopped", grace_seconds=RELEASE_SECONDS)
+
+    def _poll(self, wait_seconds: float) -> None:
+        """Take mail in, beside what is held already; meanwhile a session that idles is released."""
+        request = {"cmd": "recv", "wait_seconds": wait_seconds, "holding": list(self._held)}
+        call = self._ask(request)
+        if not self._loop.until(lambda: call.done, seconds=self._sessions.idle_seconds_left()):
+            if not self._loop.stopping:
+                self._sessions.release("idle")
+            self._loop.until(lambda: call.done)
+        if not call.done:
+            self._link.withdraw(call)
+            return
+        try:
+            for mail in map(wire.Mail.from_wire, call.result()["messages"]):
+                self._held[mail.id] = mail
+        except Refused as refused:
+            log("recv_refused", code=refused.code, error=refused)
+            self._loop.pause(self._backoff.next())
+
+    def _attempt(self) -> None:
+        """Have one turn on the held mail."""
+        spec = self._spec()
+        if spec is None:
+            self._loop.pause(self._backoff.next())
+            return
+        self._reports.turn_started(self._held)
+        self._in_turn = True
+        outcome = self._turn(spec)
+        self._in_turn = False
+        self._tool_calls.cancel_all()
+        self._sessions.used()
+        log("turn_ended", ok=outcome.ok, kind=outcome.error_kind, mail=len(self._held))
+        self._reports.turn_ended(outcome, ack=self._held if outcome.ok else ())
+        if outcome.ok:
+            self._backoff.reset()
+            self._let_go()
+        else:
+            self._failed(outcome.error_kind or "turn")
+
+    def _failed(self, kind: Kind) -> None:
+        warm = self._sessions.warm
+        if kind not in failures.ENVIRONMENT:
+            # The host hands the mail over again, and counts; after too many times it parks it.
+            self._let_go()
+        else:
+            self._tried.update(self._held)
+            self._cut_off = kind
+            if warm is not None and warm.ready:
+                warm.given = tuple(self._held)
+        if not self._loop.stopping:
+            self._back_off(kind)
+
+    def _let_go(self) -> None:
+        self._held.clear()
+        self._tried.clear()
+        if self._sessions.warm is not None:
+            self._sessions.warm.given = ()
+
+    def _back_off(self, kind: Kind) -> None:
+        seconds = self._backoff.next()
+        self._reports.status("idle", f"{kind}: next try in {seconds:.0f} s")
+        first = min(seconds, self._backoff.first_seconds)
+        self._loop.pause(first)
+        if kind == "login" and not self._loop.stopping:
+            # New mail ends this wait: after a login somebody writes.
+            self._poll(seconds - first)
+        else:
+            self._loop.pause(seconds - first)
+
+    def _turn(self, spec: SessionSpec) -> Outcome:
+        self._outcome = None
+        try:
+            warm = self._sessions.ready(spec)
+        except OSError as error:
+            return Outcome(ok=False, error_kind="start", error=str(error))
+        warm.child.say({"do": "turn", "prompt": self._prompt(warm), "model": spec.model})
+        if not self._loop.until(lambda: self._outcome is not None):
+            warm.child.say({"do": "interrupt"})
+            self._loop.until(lambda: self._outcome is not None, seconds=INTERRUPT_SECONDS, even_stopping=True)
+            outcome = self._outcome or Outcome(ok=False)
+            return outcome if outcome.ok else attrs.evolve(outcome, error_kind="stopped", error="told to stop")
+        assert self._outcome is not None  # noqa: S101 - the loop waited for it
+        return self._outcome
+
+    def _prompt(self, warm: Warm) -> str:
+        given = [id_ for id_ in self._held if id_ in warm.given]
+        if given:
+            return envelope.again(given, self._cut_off, [mail for mail in self._held.values() if mail.id not in given])
+        return envelope.turn(
+            [attrs.evolve(mail, redelivered=mail.redelivered or mail.id in self._tried) for mail in self._held.values()]
+        )
+
+    def _spec(self) -> SessionSpec | None:
+        call = self._ask({"cmd": "session"})
+        if not self._loop.until(lambda: call.done):
+            self._link.withdraw(call)
+            return None
+        try:
+            return SessionSpec.from_wire(call.result())
+        except (Refused, SettingsError) as error:
+            log("no_session", error=error)
+            return None
+
+    def _ask(self, request: dict[str, Any]) -> Call:
+        """Send a request whose reply `Loop.until` waits for."""
+        return self._link.start(request, on_done=lambda _: self._loop.post(_nothing))
+
+    def _heard(self, child: Child, message: Message) -> None:
+        """Take a session's message, in its reader's thread: the stream must not wait for the main one."""
+        if message["did"] == "event":
+            self._spool.add(message["event"])
+        else:
+            self._loop.post(partial(self._on_message, child, message))
+
+    def _on_message(self, child: Child, message: Message) -> None:
+        warm = self._sessions.warm
+        if warm is None or warm.child is not child:
+            return
+        match message["did"]:
+            case "ready":
+                self._sessions.came_up(warm)
+            case "session":
+                self._on_session(warm, message["session_id"], message["model"])
+            case "status" if self._in_turn:
+                self._reports.status(message["status"])
+            case "tool" if self._in_turn:
+                self._tool_calls.start(child, message["call"], message["name"], message["arguments"])
+            case "tool":
+                refuse(child, message["call"], "no mail began this turn; end it, and new mail wakes you")
+            case "tool_cancelled":
+                self._tool_calls.cancel(message["call"])
+            case "failed" | "turn_ended" as did:
+                if did == "failed" and message["error_kind"] == "start":
+                    self._sessions.did_not_come_up()
+                self._outcome = Outcome(**{key: value for key, value in message.items() if key != "did"})
+
+    def _on_session(self, warm: Warm, session_id: str, model: str) -> None:
+        expected = warm.session_id or warm.resumed
+        warm.session_id = session_id
+        if expected is not None and expected != session_id:
+            self._reports.session_lost(expected=expected, actual=session_id)
+        self._reports.model(model)
+
+    def _gone(self, child: Child, code: int) -> None:
+        warm = self._sessions.warm
+        if warm is None or warm.child is not child:
+            return
+        log("session_gone", pid=child.pid, exit=code)
+        self._sessions.clean_up()
+        if self._outcome is None:
+            if not warm.ready:
+                self._sessions.did_not_come_up()
+            kind: Kind = "crash" if warm.ready else "start"
+            self._outcome = Outcome(
+                ok=False, error_kind=kind, error=f"the session's process ended with exit code {code}"
+            )
+
+
+def _nothing() -> None:
+    """Wake the loop."""

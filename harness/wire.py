@@ -21,6 +21,7 @@ acknowledged comes (again): who holds nothing, because it has just been started 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -128,7 +129,7 @@ def decode(line: bytes) -> dict[str, Any]:
         raise WireError("too_large", f"a line of over {MAX_LINE_BYTES} bytes")
     _check_nesting(line)
     try:
-        value = json.loads(line, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+        value = json.loads(line, object_pairs_hook=_unique_keys, parse_constant=_no_constant, parse_float=_finite)
     except WireError:
         raise
     except UnicodeDecodeError as error:
@@ -175,6 +176,13 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> None:
     raise WireError("invalid", f"{name} is not JSON; a number is finite")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise WireError("invalid", f"{digits[:80]} is too large for a number")
+    return number
 
 
 def _kind(value: object) -> str:

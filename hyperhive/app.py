@@ -21,12 +21,13 @@ from hyperhive.commands.daemon import CreateHive, RecordDaemonStart, RecordDaemo
 from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.config import Config, Directories, DirectoryError
 from hyperhive.events.envelope import DAEMON, MANAGER
-from hyperhive.events.log import Log, LogDamaged, LogFailed, read_only
+from hyperhive.events.log import Log, LogDamaged, LogFailed
 from hyperhive.homes import Homes
-from hyperhive.projections import database, mirror
-from hyperhive.projections.messages import MESSAGES, Message
+from hyperhive.projections import database
+from hyperhive.projections.history import History
 from hyperhive.reactors.adoption import adopt
 from hyperhive.reactors.crash_watch import CrashWatch
+from hyperhive.reactors.deadlines import Deadlines
 from hyperhive.reactors.lifecycle import Home, Lifecycle
 from hyperhive.reactors.loop import every
 from hyperhive.rehearsal.scenario import ScenarioError, load_scenario
@@ -116,8 +117,8 @@ class Daemon:
         self._dispatcher = dispatcher
         self._runtime = runtime
         self._stack = stack
-        self._reader = read_only(directories.hive_db)
-        stack.callback(self._reader.close)
+        self._history = History(directories.hive_db)
+        stack.callback(self._history.close)
         self._streams = TurnStreams(directories.stream_db)
         stack.callback(self._streams.close)
         self.url = ""
@@ -153,7 +154,7 @@ class Daemon:
         host = Host(
             dispatcher=self._dispatcher,
             streams=self._streams,
-            recent=self._recent,
+            history=self._history,
             session=Sessions(
                 hive=hive,
                 claude=self._config.claude,
@@ -188,7 +189,7 @@ class Daemon:
 
         daemon = host_socket.Daemon(
             dispatcher=self._dispatcher,
-            recent=self._recent,
+            history=self._history,
             log_path=lambda name: str(self._directories.agent_log(name)),
             login=login,
             home_url=self.url,
@@ -213,18 +214,15 @@ class Daemon:
             deadline_seconds=limits.action_seconds,
             grace_seconds=limits.stop_grace_seconds,
         )
+        deadlines = Deadlines(self._dispatcher, wall=_now)
         watch = CrashWatch(self._dispatcher, self._runtime)
         loops = (
             lifecycle.run(),
+            deadlines.run(),
             every(self._config.crash_watch.interval_seconds, watch.tick, name="crash_watch"),
         )
         for loop in loops:
             self._stack.push_async_callback(_end, asyncio.create_task(loop))
-
-    def _recent(self, name: str, limit: int) -> list[Message]:
-        """Return the newest messages of an inbox, newest first, from the table: memory has only the open ones."""
-        clause = 'WHERE "to" = ? ORDER BY id DESC LIMIT ?'
-        return [row for _, row in mirror.read_rows(self._reader, MESSAGES, clause, (name, limit))]
 
 
 async def _identity(dispatcher: Dispatcher, journal: Log) -> str:

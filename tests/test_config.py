@@ -12,36 +12,40 @@ from hypothesis import strategies as st
 
 from harness.wire import MAX_BODY_BYTES
 from hyperhive.config import Config, ConfigError, from_environment, from_file, from_flags, load
-from hyperhive.config.sections import KEYS, variable
+from hyperhive.config.sections import KEYS, SECTIONS, variable
 from hyperhive.runtimes.choose import AUTO, NAMES
 
 HERE = Path("/here")
 
 
 def from_text(tmp_path: Path, text: str) -> Config:
+    """Load what a file says."""
     file = tmp_path / "hyperhive.toml"
     file.write_text(text)
     return load(from_file(file, required=True))
 
 
 def flag(key: str, text: str) -> Any:
+    """Load one value as the command line gives it, and return it."""
     return load(from_flags({key: (text, f"--set {key}")}, HERE)).value(key)
 
 
 class TestDefaults:
+    """What holds when nobody says anything."""
+
     def test_are_what_the_contract_says(self) -> None:
         """Without any source: the documented numbers, each with the origin default."""
         config = load()
-        assert ("127.0.0.1", 7000) == config.listen_address
-        assert ("auto", True, 600.0) == (config.runtime, config.manager, config.claude.idle_seconds)
-        assert (MAX_BODY_BYTES, 64, 4, 120.0) == (
+        assert config.listen_address == ("127.0.0.1", 7000)
+        assert (config.runtime, config.manager, config.claude.idle_seconds) == ("auto", True, 600.0)
+        assert (
             config.limits.body_bytes,
             config.limits.connections_per_socket,
             config.limits.parallel_actions,
             config.limits.action_seconds,
-        )
-        assert (30, 7, 2000) == attrs.astuple(config.retention)
-        assert (10.0, "info", "auto") == (config.crash_watch.interval_seconds, config.log.level, config.log.format)
+        ) == (MAX_BODY_BYTES, 64, 4, 120.0)
+        assert attrs.astuple(config.retention) == (30, 7, 2000)
+        assert (config.crash_watch.interval_seconds, config.log.level, config.log.format) == (10.0, "info", "auto")
         assert {config.origin(name) for name in KEYS} == {"default"}
 
     @pytest.mark.parametrize("name", KEYS)
@@ -62,6 +66,8 @@ class TestDefaults:
 
 
 class TestSources:
+    """Which source wins."""
+
     def test_later_wins(self, tmp_path: Path) -> None:
         """File, then environment, then flags; what a source is silent about stays."""
         file = tmp_path / "hyperhive.toml"
@@ -71,7 +77,7 @@ class TestSources:
             from_environment({"HYPERHIVE_CLAUDE_MODEL": "environment", "HYPERHIVE_RETENTION_STREAM_DAYS": "2"}, HERE),
             from_flags({"claude.model": ("flag", "--model")}, HERE),
         )
-        assert ("flag", 2, "debug") == (config.claude.model, config.retention.stream_days, config.log.level)
+        assert (config.claude.model, config.retention.stream_days, config.log.level) == ("flag", 2, "debug")
         assert ("--model", "environment HYPERHIVE_RETENTION_STREAM_DAYS", str(file)) == tuple(
             config.origin(name) for name in ("claude.model", "retention.stream_days", "log.level")
         )
@@ -103,11 +109,13 @@ class TestSources:
         """Bytes that are no TOML, or far too many, are refused with the file's name."""
         file = tmp_path / "hyperhive.toml"
         file.write_bytes(content)
-        with pytest.raises(ConfigError, match="hyperhive.toml: "):
+        with pytest.raises(ConfigError, match=r"hyperhive\.toml: "):
             load(from_file(file, required=True))
 
 
 class TestRules:
+    """What each kind of key accepts."""
+
     @pytest.mark.parametrize(
         "good", ["127.0.0.1:7000", "[::1]:0", "localhost:65535", "hive.example.org:80", "0.0.0.0:1"]
     )
@@ -128,12 +136,18 @@ class TestRules:
             "::1:7000",
             "[::1]",
             "[1.2.3.4]:1",
-        ]
-        + ["127.0.0.256:1", "a b:1", "http://x:1", "x:1/", "[::g]:1", "-x:1", "x:１"],
+            "127.0.0.256:1",
+            "a b:1",
+            "http://x:1",
+            "x:1/",
+            "[::g]:1",
+            "-x:1",
+            "x:\uff11",
+        ],
     )
     def test_address_that_is_none(self, bad: str) -> None:
         """Whatever else is refused with an example."""
-        with pytest.raises(ConfigError, match="right would be HOST:PORT, such as 127.0.0.1:7000"):
+        with pytest.raises(ConfigError, match="right would be HOST:PORT, such as"):
             flag("listen", bad)
 
     @given(text=st.text(max_size=30))
@@ -196,15 +210,14 @@ class TestRules:
 
 
 class TestUnknownKey:
+    """What a mistyped key is told."""
+
     @given(name=st.text(min_size=1, max_size=20))
     def test_always_names_one_that_exists(self, name: str) -> None:
         """Whatever the key is, the message names it and one that there is."""
         with pytest.raises(ConfigError) as caught:
             load(from_flags({f"x{name}": ("1", "--set")}, HERE))
-        message = str(caught.value)
-        assert f"no key is named x{name}" in message
-        assert (
-            any(f"{known}?" in message for known in [*KEYS, "claude", "limits", "log"])
-            or "secrets" in message
-            or "?" in message
-        )
+        told = str(caught.value)
+        assert f"no key is named x{name}" in told
+        closest = told.rpartition("did you mean ")[2].removesuffix("?")
+        assert closest in {*KEYS, *SECTIONS} or "secrets do not stand here" in told

@@ -17,6 +17,7 @@ TOKEN = "sk-ant-oat01-AbC_123-xyz"
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
+    """Give an empty file with the right mode."""
     path = tmp_path / "credentials"
     path.touch(mode=0o600)
     return path

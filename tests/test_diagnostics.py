@@ -29,16 +29,25 @@ def _undo() -> Iterator[None]:
 
 
 def lines(form: str, level: str = "info") -> io.StringIO:
+    """Configure diagnostics into a string."""
     out = io.StringIO()
     configure(level=level, format=form, stream=out)
     return out
 
 
 def json_lines(out: io.StringIO) -> list[dict[str, Any]]:
+    """Read what was written as JSON."""
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
+def fail(why: str) -> None:
+    """Be the defect that a traceback shows."""
+    raise RuntimeError(why)
+
+
 class TestForms:
+    """Text and JSON."""
+
     def test_text(self) -> None:
         """For people: time, level, event, then key=value, quoted where that is needed, on one line."""
         out = lines("text")
@@ -52,11 +61,11 @@ class TestForms:
         out = lines("json")
         structlog.get_logger().info("started", agent="coder", at={"x": 1})
         (found,) = json_lines(out)
-        assert ["timestamp", "level", "event"] == list(found)[:3]
+        assert list(found)[:3] == ["timestamp", "level", "event"]
         assert {"level": "info", "event": "started", "agent": "coder", "at": {"x": 1}}.items() <= found.items()
 
     def test_auto(self) -> None:
-        """auto is text on a terminal and JSON otherwise."""
+        """Auto is text on a terminal and JSON otherwise."""
         out = lines("auto")
         structlog.get_logger().info("started")
         assert json_lines(out)[0]["event"] == "started"
@@ -80,7 +89,7 @@ class TestForms:
         """A defect comes with its traceback."""
         out = lines(form)
         try:
-            raise RuntimeError("boom")
+            fail("boom")
         except RuntimeError:
             structlog.get_logger().exception("failed")
         assert "RuntimeError: boom" in out.getvalue()
@@ -88,6 +97,8 @@ class TestForms:
 
 
 class TestContext:
+    """What is on every line."""
+
     def test_is_on_each_line(self) -> None:
         """Actor, stream and correlation, once bound, are on every line, also on a library's."""
         out = lines("json")
@@ -111,6 +122,8 @@ class TestContext:
 
 
 class TestSecrets:
+    """What is on none."""
+
     @pytest.mark.parametrize("form", ["text", "json"])
     @pytest.mark.parametrize(
         "name",
@@ -130,8 +143,8 @@ class TestSecrets:
         out = lines(form)
         secret = "sk-ant-api03-veryhidden_x-y"
         try:
-            raise ValueError(f"with {secret}")
-        except ValueError:
+            fail(f"with {secret}")
+        except RuntimeError:
             structlog.get_logger().exception(
                 f"event {secret}", url=f"http://x/{secret}", deep=[secret], raw=secret.encode()
             )
@@ -146,6 +159,8 @@ class TestSecrets:
 
 
 class TestRobustness:
+    """Odd values and broken streams."""
+
     @given(value=st.text(), event=st.text())
     def test_text_is_one_printable_line(self, value: str, event: str) -> None:
         """Whatever the values are, a line stays a line and moves no cursor."""

@@ -19,7 +19,7 @@ LONGEST = "x" * 60
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A directory that is short enough for sockets, and that others may enter."""
+    """Give a directory that is short enough for sockets, and that others may enter."""
     with tempfile.TemporaryDirectory(prefix="hh-", dir="/tmp") as made:
         Path(made).chmod(0o755)
         yield Path(made)
@@ -27,10 +27,12 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture
 def directories(place: Path) -> Directories:
+    """Give directories that are not made yet."""
     return Directories(data=place / "d", run=place / "r")
 
 
 def mode(path: Path) -> int:
+    """Return a file's permissions."""
     return stat.S_IMODE(path.stat().st_mode)
 
 
@@ -58,6 +60,8 @@ def as_nobody(act: Callable[[], object]) -> str:
 
 
 class TestPaths:
+    """Every path by name."""
+
     def test_are_the_contracts(self) -> None:
         """Names and places are what other programs rely on."""
         found = Directories(data=Path("/d"), run=Path("/r"))
@@ -92,6 +96,8 @@ class TestPaths:
 
 
 class TestLocate:
+    """Where they are when nobody says."""
+
     def test_root(self) -> None:
         """Root keeps to the system's directories, whatever XDG says."""
         found = locate(None, None, {"XDG_STATE_HOME": "/x", "XDG_RUNTIME_DIR": "/y"}, uid=0)
@@ -101,7 +107,7 @@ class TestLocate:
         """Others follow the XDG variables, and the value remembers that."""
         found = locate(None, None, {"XDG_STATE_HOME": "/x", "XDG_RUNTIME_DIR": "/y"}, uid=1000)
         assert Directories(data=Path("/x/hyperhive"), run=Path("/y/hyperhive")) == found
-        assert ("environment XDG_STATE_HOME", "environment XDG_RUNTIME_DIR") == (found.data_origin, found.run_origin)
+        assert (found.data_origin, found.run_origin) == ("environment XDG_STATE_HOME", "environment XDG_RUNTIME_DIR")
 
     def test_others_without_xdg(self) -> None:
         """Without them (a relative one counts as none): the home directory, and a directory for this user alone."""
@@ -130,6 +136,8 @@ class TestLocate:
 
 
 class TestCreate:
+    """Making them, and refusing to."""
+
     def test_makes_them_for_the_owner_alone(self, directories: Directories) -> None:
         """Everything is made with 0700, whatever the umask."""
         before = os.umask(0)
@@ -154,14 +162,14 @@ class TestCreate:
         (directories.agent_state("coder") / "notes").write_text("kept")
         directories.create()
         directories.create_agent("coder")
-        assert (0o750, "kept") == (mode(directories.run), (directories.agent_state("coder") / "notes").read_text())
+        assert (mode(directories.run), (directories.agent_state("coder") / "notes").read_text()) == (0o750, "kept")
 
     def test_run_directory_may_be_as_long_as_the_socket_path_allows(self, place: Path) -> None:
         """28 bytes leave room for the longest name, 29 do not; the message has both numbers and a remedy."""
         fits = place / ("x" * (27 - len(str(place))))
         good = Directories(data=place / "d", run=fits)
         good.create()
-        assert (28, 107) == (len(str(fits)), len(str(good.agent_sock(LONGEST))))
+        assert (len(str(fits)), len(str(good.agent_sock(LONGEST)))) == (28, 107)
         with pytest.raises(DirectoryError, match=r"has 29 bytes; at most 28 leave room .* --run-dir /tmp/hive"):
             Directories(data=place / "e", run=Path(f"{fits}x")).create()
         assert not (place / "e").exists()
@@ -197,6 +205,8 @@ class TestCreate:
 
 
 class TestSymlinks:
+    """Links that could lead out."""
+
     @pytest.mark.parametrize("which", ["agents", "proposed", "applied"])
     def test_inside_are_refused(self, directories: Directories, place: Path, which: str) -> None:
         """What hyperhive made it made as a directory; a link in its place could lead out."""

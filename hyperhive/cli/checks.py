@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 from hyperhive.cli import client, places
 from hyperhive.config import (
+    BadCredentials,
     Config,
     ConfigError,
-    BadCredentials,
     Directories,
     DirectoryError,
     load_credentials,

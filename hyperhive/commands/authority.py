@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.wire import OPERATOR
-from hyperhive.commands import agents, daemon, messages, reports
+from hyperhive.commands import agents, daemon, messages, questions, reports
 from hyperhive.commands.command import Command
 from hyperhive.commands.errors import Forbidden
 from hyperhive.events.envelope import Role
@@ -32,6 +32,10 @@ MAY: dict[type[Command], frozenset[Role]] = {
     reports.ReportTurnStarted: _AGENTS,
     reports.ReportTurnEnded: _AGENTS,
     reports.ReportFact: _AGENTS,
+    questions.AskQuestion: _AGENTS,
+    questions.AnswerQuestion: _PEOPLE,
+    questions.CancelQuestion: _PEOPLE,
+    questions.ExpireQuestion: _DAEMON,
     daemon.CreateHive: _DAEMON,
     daemon.RecordDaemonStart: _DAEMON,
     daemon.RecordDaemonStop: _DAEMON,
@@ -50,8 +54,8 @@ def authorize(command: Command) -> None:
     own = command.actor.agent or OPERATOR
     if isinstance(command, messages.TakeMail | messages.AcknowledgeMail) and command.to != own:
         raise Forbidden(f"{command.actor} may not {_words(kind)} of {command.to}; only its own")
-    if isinstance(command, reports.Report) and command.agent != own:
-        raise Forbidden(f"{command.actor} may not report for {command.agent}; only for itself")
+    if isinstance(command, reports.Report) and (others := command.about - {own}):
+        raise Forbidden(f"{command.actor} may not report for {', '.join(sorted(others))}; only for itself")
     if isinstance(command, agents.Action) and command.agent == command.actor.agent:
         raise Forbidden(f"{command.agent} may not {_words(kind)} that it runs in; the operator can")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hyperhive.commands import agents, daemon, messages, reports
+from hyperhive.commands import agents, daemon, messages, questions, reports
 from hyperhive.commands.authority import authorize
 from hyperhive.commands.command import Command
 from hyperhive.events.envelope import Cause, Fact
@@ -31,6 +31,10 @@ DECIDERS: dict[type[Command], Callable[[Hive, Any], list[Fact]]] = {
     reports.ReportTurnStarted: reports.turn_started,
     reports.ReportTurnEnded: reports.turn_ended,
     reports.ReportFact: reports.fact,
+    questions.AskQuestion: questions.ask,
+    questions.AnswerQuestion: questions.answer,
+    questions.CancelQuestion: questions.cancel,
+    questions.ExpireQuestion: questions.expire,
     daemon.CreateHive: daemon.create,
     daemon.RecordDaemonStart: daemon.started,
     daemon.RecordDaemonStop: daemon.stopped,
@@ -49,11 +53,14 @@ def decide(hive: Hive, command: Command) -> list[Fact]:
 def cause_of(hive: Hive, command: Command, facts: list[Fact]) -> Cause | None:
     """Return the fact that led to a command and so to these facts.
 
-    It is the one that the command names; else, for mail handed over and for a turn on it, the newest of the messages;
-    else the running turn of the agent that gives the command.
+    It is the one that the command names; else, for the ending of a question, its asking; for mail handed over and for a
+    turn on it, the newest of the messages; else the running turn of the agent that gives the command.
     """
     if command.cause is not None:
         return command.cause
+    if isinstance(command, questions.Resolution):
+        asked = hive.questions.get(command.question) or command.closed
+        return Cause(asked.position, asked.correlation) if asked is not None else None
     match facts:
         case [MessagesHandedOver(to=owner, ids=ids), *_] | [TurnStarted(agent=owner, ids=ids), *_]:
             mail = [row for id_ in ids if (row := hive.messages.get((owner, id_))) is not None]

@@ -20,6 +20,11 @@ class Report(Command):
 
     agent: str
 
+    @property
+    def about(self) -> frozenset[str]:
+        """Every agent whose stream it would write to."""
+        return frozenset({self.agent})
+
 
 @attrs.frozen(kw_only=True)
 class ReportTurnStarted(Report):
@@ -35,12 +40,22 @@ class ReportTurnEnded(Report):
     ended: turns.TurnEnded
     ack: tuple[int, ...] = ()
 
+    @property
+    def about(self) -> frozenset[str]:
+        """Also whom the inner fact names."""
+        return frozenset({self.agent, self.ended.agent})
+
 
 @attrs.frozen(kw_only=True)
 class ReportFact(Report):
     """Any other report, already in the shape of its fact."""
 
     fact: Any
+
+    @property
+    def about(self) -> frozenset[str]:
+        """Also whom the inner fact names."""
+        return frozenset({self.agent, self.fact.agent})
 
 
 def turn_started(_hive: Hive, command: ReportTurnStarted) -> list[Fact]:

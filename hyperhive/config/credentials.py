@@ -16,7 +16,7 @@ _VALUE = re.compile(r"[!-~]+")
 _RIGHT = f"a line is an API key (sk-ant-…) alone, or {API_KEY}=… or {OAUTH_TOKEN}=…"
 
 
-class BadCredentials(Exception):
+class BadCredentials(Exception):  # noqa: N818 - the house names errors for their cause
     """A credentials file that cannot be used; the text says what would be right and never shows the content."""
 
     code: ClassVar[str] = "invalid"
@@ -52,9 +52,11 @@ def _read(path: Path) -> str:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise BadCredentials(f"{path}: cannot be read: {error.strerror}; it is a file of mode 0600") from None
-    with os.fdopen(descriptor, "rb") as opened:
-        _check(path, os.fstat(opened.fileno()))
-        content = opened.read(_MAX_FILE_BYTES + 1)
+    try:
+        _check(path, os.fstat(descriptor))
+        content = os.read(descriptor, _MAX_FILE_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if len(content) > _MAX_FILE_BYTES:
         raise BadCredentials(f"{path}: larger than {_MAX_FILE_BYTES} bytes; {_RIGHT}")
     try:

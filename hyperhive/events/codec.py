@@ -12,20 +12,21 @@ from typing import Any
 import attrs
 import msgspec
 
-from hyperhive.events import agents, hive, messages, turns
+from hyperhive.events import agents, hive, messages, questions, turns
 
 _ABSTRACT = {
     agents.AgentFact,
     agents.Started,
     agents.Failed,
     messages.InboxFact,
+    questions.QuestionFact,
     turns.TurnFact,
     hive.HiveFact,
 }
 
 TYPES: dict[str, type] = {
     cls.__name__: cls
-    for module in (hive, agents, messages, turns)
+    for module in (hive, agents, messages, turns, questions)
     for cls in vars(module).values()
     if isinstance(cls, type) and attrs.has(cls) and cls not in _ABSTRACT
 }

@@ -217,7 +217,8 @@ def release_at(connection: sqlite3.Connection, position: int) -> str:
 
 
 def _check_triggers(connection: sqlite3.Connection) -> None:
-    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'events'")
-    missing = sorted(schema.TRIGGERS.keys() - {name for (name,) in rows})
+    rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'events'")
+    found = dict(rows.fetchall())
+    missing = [name for name, sql in schema.TRIGGERS.items() if found.get(name) != sql.strip()]
     if missing:
         raise LogDamaged(f"the log's file lacks what keeps it append-only: {', '.join(missing)}")

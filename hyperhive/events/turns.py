@@ -6,11 +6,17 @@ decisions were looked up at.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import attrs
+import msgspec
 
 Status = Literal["idle", "thinking", "compacting", "waiting"]
+
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000)]
+"""Bounded, since an untrusted harness reports it and SQLite keeps the sum in 64 bits."""
+Dollars = Annotated[float, msgspec.Meta(ge=0, le=1_000_000_000)]
+"""Bounded, so that the sum stays a number that JSON can carry."""
 
 
 @attrs.frozen(kw_only=True)
@@ -45,11 +51,11 @@ class TurnEnded(TurnFact):
     """A turn ended. ``cost_usd`` and the tokens are this turn's alone."""
 
     ok: bool
-    cost_usd: float = 0.0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_tokens: int = 0
-    cache_creation_tokens: int = 0
+    cost_usd: Dollars = 0.0
+    input_tokens: Tokens = 0
+    output_tokens: Tokens = 0
+    cache_read_tokens: Tokens = 0
+    cache_creation_tokens: Tokens = 0
     session_id: str | None = None
     error: str | None = None
     error_kind: str | None = None

@@ -8,9 +8,11 @@ from hyperhive.events.envelope import Recorded
 from hyperhive.projections.agents import AGENTS
 from hyperhive.projections.messages import MESSAGES
 from hyperhive.projections.projection import Fold, Key, Projection, Row, Rows
+from hyperhive.projections.questions import QUESTIONS
+from hyperhive.projections.sequences import SEQUENCES
 from hyperhive.projections.sessions import SESSIONS
 
-PROJECTIONS: tuple[Projection, ...] = (AGENTS, MESSAGES, SESSIONS)
+PROJECTIONS: tuple[Projection, ...] = (AGENTS, MESSAGES, SESSIONS, QUESTIONS, SEQUENCES)
 
 Changed = tuple[Projection, Key, Row | None]
 """A row of a projection as it is after a fact, or None where it is gone."""
@@ -37,6 +39,8 @@ class Hive:
         self.agents = self.rows[AGENTS.name]
         self.messages = self.rows[MESSAGES.name]
         self.sessions = self.rows[SESSIONS.name]
+        self.questions = self.rows[QUESTIONS.name]
+        self.sequences = self.rows[SEQUENCES.name]
 
     def become(self, other: Hive) -> None:
         """Take another hive's place, for those who hold on to this one (memory was ahead of a file that was full)."""

@@ -12,9 +12,10 @@ from collections.abc import Iterable
 import attrs
 
 from harness.wire import MANAGER, SYSTEM
-from hyperhive.events import agents, messages, turns
+from hyperhive.events import agents, messages, questions, turns
 from hyperhive.events.envelope import Recorded
 from hyperhive.projections.projection import Change, Fold, Projection, Rows
+from hyperhive.projections.questions import CANCELLED, EXPIRED
 
 KICK = (
     "You were just (re)started. Check /state/ for your notes. "
@@ -64,9 +65,9 @@ def _system(recorded: Recorded, to: str, body: str) -> Change:
     return (to, recorded.position), row
 
 
-def _helper(recorded: Recorded, event: str, **detail: object) -> Change:
+def _helper(recorded: Recorded, event: str, *, to: str = MANAGER, **detail: object) -> Change:
     body = json.dumps({"event": event, **detail}, ensure_ascii=False)
-    return _system(recorded, MANAGER, body)
+    return _system(recorded, to, body)
 
 
 def _sent(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
@@ -138,6 +139,19 @@ def _login_needed(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
     return (_helper(recorded, "needs_login", agent=agent),) if agent != MANAGER else ()
 
 
+def _question_resolved(answer: str | None = None, *, late: bool = False) -> Fold:
+    """Tell whoever asked; the endings differ in the answer alone, and a late one says so."""
+
+    def fold(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
+        event = recorded.event
+        told = {"id": event.id, "question": event.question, "answer": answer or event.answer}
+        if late:
+            told["late"] = True
+        return (_helper(recorded, "operator_answered", to=event.asker, **told),)
+
+    return fold
+
+
 def _destroyed(rows: Rows, recorded: Recorded) -> Iterable[Change]:
     event = recorded.event
     changes = list(_outcome("destroyed")(rows, recorded))
@@ -172,5 +186,9 @@ MESSAGES = Projection(
         agents.DestroyFailed: _outcome("destroyed"),
         agents.ContainerCrashed: _crashed,
         turns.LoginNeeded: _login_needed,
+        questions.QuestionAnswered: _question_resolved(),
+        questions.QuestionExpired: _question_resolved(EXPIRED),
+        questions.QuestionCancelled: _question_resolved(CANCELLED),
+        questions.QuestionAnsweredLate: _question_resolved(late=True),
     },
 )

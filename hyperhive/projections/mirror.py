@@ -153,7 +153,10 @@ def read_rows(
     sql = f"SELECT {quoted(projection.fields)} FROM {projection.name} {clause} {order}"  # noqa: S608
     positions = [projection.fields.index(name) for name in projection.key]
     for values in connection.execute(sql, parameters):
-        row: Row = msgspec.convert(dict(zip(projection.fields, values, strict=True)), projection.row, strict=False)
+        fields = dict(zip(projection.fields, values, strict=True))
+        for name in projection.packed:
+            fields[name] = msgspec.json.decode(fields[name])
+        row: Row = msgspec.convert(fields, projection.row, strict=False)
         key = values[positions[0]] if len(positions) == 1 else tuple(values[at] for at in positions)
         yield key, row
 

@@ -7,11 +7,13 @@ the hive, not its age.
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any
 
 import attrs
+import msgspec
 
 from hyperhive.events.envelope import Recorded
 
@@ -68,16 +70,34 @@ class Projection:
     """Counted up when a fold changes its meaning: a start then rebuilds the table from the log."""
 
     fields: tuple[str, ...] = attrs.field(init=False)
+    packed: frozenset[str] = attrs.field(init=False)
+    """The fields that hold tuples, which a table keeps as JSON."""
     values: Callable[[Row], tuple[Any, ...]] = attrs.field(init=False)
-    """A row's values in the order of `fields`."""
+    """A row's values in the order of `fields`, as a table keeps them."""
 
     @fields.default
     def _fields(self) -> tuple[str, ...]:
         return tuple(field.name for field in attrs.fields(self.row))
 
+    @packed.default
+    def _packed(self) -> frozenset[str]:
+        hints = typing.get_type_hints(self.row)
+        return frozenset(name for name in self.fields if typing.get_origin(hints[name]) is tuple)
+
     @values.default
     def _values(self) -> Callable[[Row], tuple[Any, ...]]:
-        return attrgetter(*self.fields)
+        plain = attrgetter(*self.fields)
+        if not self.packed:
+            return plain
+        at = [self.fields.index(name) for name in self.packed]
+
+        def packing(row: Row) -> tuple[Any, ...]:
+            values = list(plain(row))
+            for position in at:
+                values[position] = msgspec.json.encode(values[position]).decode()
+            return tuple(values)
+
+        return packing
 
     def empty(self) -> Rows:
         """Return no rows."""

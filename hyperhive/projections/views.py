@@ -9,6 +9,7 @@ from hyperhive.events.envelope import rfc3339
 from hyperhive.projections.agents import Agent, State
 from hyperhive.projections.hive import Hive
 from hyperhive.projections.messages import Message
+from hyperhive.projections.questions import Question
 from hyperhive.projections.sessions import Session
 
 
@@ -65,6 +66,23 @@ def message_row(row: Message) -> dict[str, Any]:
     }
 
 
+def question_row(row: Question) -> dict[str, Any]:
+    """Show one question."""
+    return {
+        "id": row.id,
+        "asker": row.asker,
+        "question": row.question,
+        "options": list(row.options),
+        "multi": row.multi,
+        "asked_at": rfc3339(row.asked_at),
+        "deadline_at": rfc3339(row.deadline_at) if row.deadline_at is not None else None,
+        "status": row.status.value,
+        "answer": row.answer,
+        "resolved_at": rfc3339(row.resolved_at) if row.resolved_at is not None else None,
+        "resolved_by": row.resolved_by,
+    }
+
+
 def agent_rows(hive: Hive) -> list[dict[str, Any]]:
     """Show every agent that has a container or soon will, the manager first."""
     shown = [row for row in hive.agents.values() if row.pending is not None or row.state is not State.DESTROYED]
@@ -82,6 +100,7 @@ def state(hive: Hive) -> dict[str, Any]:
             for row in hive.agents.values()
             if row.state is State.DESTROYED and row.pending is None
         ],
+        "questions": [question_row(row) for row in hive.questions.values()],
         "inbox": [message_row(row) for row in open_messages if row.to == OPERATOR],
         "parked": [message_row(row) for row in open_messages if row.parked_at is not None],
     }

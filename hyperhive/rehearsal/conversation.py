@@ -10,7 +10,12 @@ import attrs
 
 # `claude` puts its own notes to the model between these tags, at the start of a line. The harness prefixes the lines of
 # a mail with "> ", so a mail cannot hide text here.
-_REMINDER = re.compile(r"^<system-reminder>.*?</system-reminder>[ \t]*\n?", re.MULTILINE | re.DOTALL)
+_NOTE = re.compile(
+    r"^<system-reminder>.*?</system-reminder>[ \t]*\n?|\A\[Request interrupted by user[^\]\n]*\]\s*\Z",
+    re.MULTILINE | re.DOTALL,
+)
+# How the harness begins a prompt that goes on with a turn which failed: the mail stands above and is not repeated.
+_GOES_ON = re.compile(r"\AThe turn on message .+ was cut off \(")
 
 
 @attrs.frozen(kw_only=True)
@@ -40,12 +45,10 @@ class Exchange:
     told: tuple[str | ToolResult, ...]
 
     @property
-    def news(self) -> str:
-        """The text that begins a turn, or nothing: the last one, where it stands after the last tool result.
-
-        `claude` gathers in front of it what it was told in failed turns and never got an answer to.
-        """
-        return self.told[-1] if self.told and isinstance(self.told[-1], str) else ""
+    def news(self) -> tuple[str, ...]:
+        """The texts after the last tool result, if any; they begin turns, and all but the last got no answer."""
+        last = max((at for at, each in enumerate(self.told) if isinstance(each, ToolResult)), default=-1)
+        return tuple(each for each in self.told[last + 1 :] if isinstance(each, str))
 
     @property
     def results(self) -> tuple[ToolResult, ...]:
@@ -59,7 +62,8 @@ class Heard:
 
     ``text`` is what a person or the host has just said, ``results`` what tools have just given back; one of them is
     empty. ``turn`` is the text that began the running turn, ``step`` counts the turn's requests from 1, ``called`` are
-    the turn's tool calls so far, and ``done`` all calls of the conversation that succeeded.
+    the turn's tool calls so far, and ``done`` all calls of the conversation that succeeded. Where the harness has a
+    failed turn go on, its mail is read again, together with what the harness says.
     """
 
     text: str
@@ -73,21 +77,29 @@ class Heard:
 def hear(exchanges: Sequence[Exchange]) -> Heard:
     """Read what is new at the end of a conversation."""
     start = next((at for at in reversed(range(len(exchanges))) if exchanges[at].news), 0)
+    turn = _opening(exchanges)
     newest, since = exchanges[-1], exchanges[start + 1 :]
     # A call that was cut off by a crash gets a failed result from `claude`, so it does not count as done.
     succeeded = {result.id for exchange in exchanges for result in exchange.results if not result.failed}
     return Heard(
-        text=newest.news,
+        text=turn if newest.news else "",
         results=() if newest.news else newest.results,
-        turn=exchanges[start].news,
+        turn=turn,
         step=1 + len(since),
         called=tuple(call for exchange in since for call in exchange.calls),
         done=tuple(call for exchange in exchanges for call in exchange.calls if call.id in succeeded),
     )
 
 
+def _opening(exchanges: Sequence[Exchange]) -> str:
+    turn = ""
+    for text in (text for exchange in exchanges for text in exchange.news):
+        turn = f"{turn}\n{text}" if _GOES_ON.match(text) else text
+    return turn
+
+
 def conversation(request: Mapping[str, Any]) -> tuple[Exchange, ...]:
-    """Give the conversation without the program's notes to the model: system reminders, messages of the role system.
+    """Give the conversation without the program's notes to the model: reminders, messages of the role system.
 
     A retry has the same conversation as its first try, even where `claude` leaves parts of the request out. The first
     exchange is what the model was told before it said anything.
@@ -107,7 +119,7 @@ def conversation(request: Mapping[str, Any]) -> tuple[Exchange, ...]:
                         found[-1][0].append(ToolUse(id=block["id"], tool=block["name"], input=block["input"]))
                 case "user", "tool_result":
                     found[-1][1].append(_result(block, names))
-                case "user", "text" if text := _without_reminders(block["text"]):
+                case "user", "text" if text := _without_notes(block["text"]):
                     found[-1][1].append(text)
             after = role if role in {"assistant", "user"} else after
     return tuple(Exchange(calls=tuple(calls), told=tuple(told)) for calls, told in found)
@@ -117,13 +129,13 @@ def _blocks(content: str | Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str,
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
-def _without_reminders(text: str) -> str:
-    left = _REMINDER.sub("", text)
+def _without_notes(text: str) -> str:
+    left = _NOTE.sub("", text)
     return left if left.strip() else ""
 
 
 def _result(block: Mapping[str, Any], names: Mapping[str, str]) -> ToolResult:
-    texts = (_without_reminders(part["text"]) for part in _blocks(block.get("content") or ()) if part["type"] == "text")
+    texts = (_without_notes(part["text"]) for part in _blocks(block.get("content") or ()) if part["type"] == "text")
     return ToolResult(
         id=block["tool_use_id"],
         tool=names.get(block["tool_use_id"], ""),

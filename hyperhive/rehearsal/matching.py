@@ -21,15 +21,13 @@ def fits(rule: Rule, speaker: str, heard: Heard, attempt: int) -> dict[str, str]
         return None
     if when.times is not None and attempt > when.times:
         return None
-    groups: dict[str, str] = {}
-    if when.turn is not None:
-        if (turn := when.turn.search(heard.turn)) is None:
-            return None
-        groups = turn.groupdict("")
-    for read in _candidates(when, heard):
-        if (found := _read_fits(when, read)) is not None:
-            values = built_in(speaker, read) | groups | found
-            return None if _is_done(when.once, rule.script.calls, values, heard) else values
+    for turn in _turns(when, heard):
+        for read in _candidates(when, heard):
+            if (found := _read_fits(when, read)) is None:
+                continue
+            values = built_in(speaker, read) | turn | found
+            if not _is_done(when.once, rule.script.calls, values, heard):
+                return values
     return None
 
 
@@ -41,6 +39,14 @@ def built_in(speaker: str, read: str) -> dict[str, str]:
 def all_read(heard: Heard) -> str:
     """Give the text just read, or all tool results together."""
     return heard.text or "\n".join(result.text for result in heard.results)
+
+
+def _turns(when: Condition, heard: Heard) -> Iterator[dict[str, str]]:
+    """Give the groups of each place where the turn's text fits; a batch of mail may fit more than once."""
+    if when.turn is None:
+        yield {}
+    else:
+        yield from (found.groupdict("") for found in when.turn.finditer(heard.turn))
 
 
 def _candidates(when: Condition, heard: Heard) -> Iterator[str]:

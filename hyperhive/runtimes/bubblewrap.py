@@ -63,14 +63,19 @@ class Bubblewrap(Local):
                     raise InvalidSpec(f"{kept} lies in {tree}, which every agent can read; put it elsewhere")
 
     def _program(self, keeper_pid: int) -> int | None:
-        """Keeper, bubblewrap, the namespace's first process, and of its children the eldest, once it is itself."""
-        bwrap = host.started_child(keeper_pid)
-        for init in procfs.children(bwrap) if bwrap else ():
-            own = {procfs.namespace_pids(child)[-1:]: child for child in procfs.children(init)}
-            eldest = own[min(own)] if own else None
-            if eldest is not None and procfs.command_line(eldest) not in {(), procfs.command_line(init)}:
-                return eldest
-        return None
+        """Of the first process's children it is the eldest, once it is no copy of its parent any more."""
+        first = self._first(keeper_pid)
+        if first is None:
+            return None
+        own = {procfs.namespace_pids(child)[-1:]: child for child in procfs.children(first)}
+        eldest = own[min(own)] if own else None
+        ready = eldest is not None and procfs.command_line(eldest) not in {(), procfs.command_line(first)}
+        return eldest if ready else None
+
+    def _first(self, keeper_pid: int) -> int | None:
+        """Return the only child of the keeper's only child, bubblewrap outside."""
+        outside = host.started_child(keeper_pid)
+        return next(iter(procfs.children(outside)), None) if outside else None
 
     def _believed(self, pid: int) -> bool:
         """Outside the sandboxes, or the first process of one; an agent can mark its own, but these are not its own."""

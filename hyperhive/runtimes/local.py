@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import attrs
 import structlog
 
 from harness.wire import check_name
@@ -83,6 +84,10 @@ class Local(abc.ABC):
     def _program(self, keeper_pid: int) -> int | None:
         """Return the program's number once it runs."""
 
+    def _first(self, keeper_pid: int) -> int | None:  # noqa: ARG002 - for who has sandboxes
+        """Return the first process of the sandbox, which is gone when all of it is."""
+        return None
+
     @abc.abstractmethod
     def _believed(self, pid: int) -> bool:
         """Whether a mark on this process is ours, rather than set by an agent on a process of its own."""
@@ -129,9 +134,11 @@ class Local(abc.ABC):
         async with self._alone(name):
             found = await self._scan()
             run = self._run(name, found)
+            # While the parents live, also what cleared its environment is found.
+            tree = marks.with_descendants(run.processes()) if run else []
             if run is not None and grace_seconds > 0:
-                await self._ask_to_end(run.keeper, grace_seconds)
-            await self._kill(name)
+                await self._ask_to_end(run, grace_seconds)
+            await self._kill(name, tree)
 
     async def remove(self, name: str) -> None:
         """Delete the record."""
@@ -162,16 +169,20 @@ class Local(abc.ABC):
     def _run(self, name: str, found: Mapping[str, list[Marked]]) -> Run | None:
         """Return the living run: the recorded one, or else the one whose keeper carries the mark, which is adopted."""
         record = self._records.read(name)
-        if record and record.run and record.run.boot_id == procfs.boot_id() and procfs.alive(record.run.keeper):
+        if record and record.run and record.run.alive():
             return record.run
         marked = _keeper_among(found.get(name, []))
         if marked is None:
             return None
-        run = Run(keeper=marked.process, generation=marked.generation, at=marked.process.started_at())
+        run = self._with_first(Run(keeper=marked.process, generation=marked.generation, at=marked.process.started_at()))
         if record:
             self._records.write(Record(spec=record.spec, run=run))
         _log.info("adopted", container=container_name(name), pid=run.keeper.pid, generation=run.generation)
         return run
+
+    def _with_first(self, run: Run) -> Run:
+        number = self._first(run.keeper.pid)
+        return attrs.evolve(run, first=procfs.find(number) if number else None)
 
     async def _observe(self, name: str, found: Mapping[str, list[Marked]]) -> Container | None:
         run = self._run(name, found)
@@ -239,11 +250,10 @@ class Local(abc.ABC):
         )
         self._children += [launched.keeper, launched.relay]
         try:
-            process = procfs.find(launched.keeper.pid)
-            if process is not None:
-                run = Run(keeper=process, generation=spec.generation, at=dt.datetime.now(dt.UTC))
-                self._records.write(Record(spec=spec, run=run))
+            run = Run(keeper=procfs.child(launched.keeper.pid), generation=spec.generation, at=dt.datetime.now(dt.UTC))
+            self._records.write(Record(spec=spec, run=run))
             await self._program_runs(spec, what, launched, offset)
+            self._records.write(Record(spec=spec, run=self._with_first(run)))
         except BaseException:
             await self._kill(spec.name)
             raise
@@ -266,25 +276,28 @@ class Local(abc.ABC):
 
     # ── ending ──
 
-    async def _ask_to_end(self, process: Process, grace_seconds: float) -> None:
+    async def _ask_to_end(self, run: Run, grace_seconds: float) -> None:
         asked: int | None = None
         async for _ in _looks(grace_seconds):
-            if not procfs.alive(process):
+            if not run.alive():
                 return
-            program = self._program(process.pid)
+            program = self._program(run.keeper.pid)
             if program is not None and program != asked and (target := procfs.find(program)):
                 procfs.send(target, signal.SIGTERM)
                 asked = program
 
-    async def _kill(self, name: str) -> None:
-        """Kill all that carries this container's mark, and all that came from it, until nothing is left.
+    async def _kill(self, name: str, tree: Iterable[Process] = ()) -> None:
+        """Kill a tree, all that carries this container's mark, and all that came from either, until nothing is left.
 
         Weakness: where nothing isolates, a process that both cleared its environment and left its parents is not found.
         """
-        left: list[Process] = []
+        left = list(tree)
+        record = self._records.read(name)
+        if record and record.run:
+            left += record.run.processes()
         async for _ in _looks(KILL_SECONDS):
             found = await self._scan()
-            left = marks.with_descendants([*self._recorded(name), *(marked.process for marked in found.get(name, []))])
+            left = marks.with_descendants([*left, *(marked.process for marked in found.get(name, []))])
             if not left:
                 self._reap_children()
                 return
@@ -292,11 +305,6 @@ class Local(abc.ABC):
                 procfs.send(process, signal.SIGKILL)
         numbers = " ".join(str(process.pid) for process in left)
         raise RuntimeTimeout(f"{container_name(name)} did not die: process {numbers}", deadline_seconds=KILL_SECONDS)
-
-    def _recorded(self, name: str) -> Iterable[Process]:
-        record = self._records.read(name)
-        if record and record.run and record.run.boot_id == procfs.boot_id():
-            yield record.run.keeper
 
     def _reap_children(self) -> None:
         self._children = [child for child in self._children if child.poll() is None]

@@ -41,6 +41,11 @@ def find(pid: int) -> Process | None:
     return Process(pid=pid, start_ticks=int(fields[19])) if fields else None
 
 
+def child(pid: int) -> Process:
+    """Return a child that was not waited for, and so has its number, whether it still lives or not."""
+    return Process(pid=pid, start_ticks=int(_fields(pid)[19]))
+
+
 def parent(pid: int) -> int:
     """Return the number of a living process's parent, 0 where it has none here."""
     fields = _stat(pid)
@@ -128,11 +133,16 @@ def _boot_time() -> int:
 
 
 def _stat(pid: int) -> list[bytes]:
-    """Return the fields of a living process from the third on (proc(5)), or nothing."""
+    """Return the fields of a living process, or nothing."""
     try:
-        stat = (_PROC / str(pid) / "stat").read_bytes()
+        fields = _fields(pid)
     except _GONE:
         return []
-    # The command in brackets may itself hold brackets and spaces.
-    fields = stat[stat.rindex(b")") + 2 :].split()
     return [] if fields[0] in {b"Z", b"X"} else fields
+
+
+def _fields(pid: int) -> list[bytes]:
+    """Return the fields of ``stat`` from the third on (proc(5))."""
+    stat = (_PROC / str(pid) / "stat").read_bytes()
+    # The command in brackets may itself hold brackets and spaces.
+    return stat[stat.rindex(b")") + 2 :].split()

@@ -12,7 +12,8 @@ import attrs
 import structlog
 
 from harness.wire import is_name
-from hyperhive.runtimes.procfs import Process, boot_id
+from hyperhive.runtimes import procfs
+from hyperhive.runtimes.procfs import Process
 from hyperhive.runtimes.protocol import InvalidSpec, Spec
 
 _log = structlog.get_logger(__name__)
@@ -20,12 +21,27 @@ _log = structlog.get_logger(__name__)
 
 @attrs.frozen(kw_only=True)
 class Run:
-    """One launch: the keeper process that lives as long as the container does, and the generation that it runs."""
+    """One launch: the keeper that lives as long as the program does, and the generation that it runs.
+
+    ``first`` is the first process of the sandbox, where there is one: it is gone when all in there are, which is some
+    milliseconds after the keeper.
+    """
 
     keeper: Process
+    first: Process | None = None
     generation: int
     at: dt.datetime
-    boot_id: str = attrs.field(factory=boot_id)
+    boot_id: str = attrs.field(factory=procfs.boot_id)
+
+    def processes(self) -> list[Process]:
+        """Return its processes; none of an earlier boot."""
+        if self.boot_id != procfs.boot_id():
+            return []
+        return [self.keeper] if self.first is None else [self.keeper, self.first]
+
+    def alive(self) -> bool:
+        """Whether any of them lives."""
+        return any(procfs.alive(process) for process in self.processes())
 
 
 @attrs.frozen(kw_only=True)
@@ -113,8 +129,8 @@ def _json(record: Record) -> dict[str, Any]:
         },
         "run": run
         and {
-            "pid": run.keeper.pid,
-            "start_ticks": run.keeper.start_ticks,
+            "keeper": attrs.asdict(run.keeper),
+            "first": run.first and attrs.asdict(run.first),
             "generation": run.generation,
             "at": run.at.isoformat(),
             "boot_id": run.boot_id,
@@ -135,7 +151,8 @@ def _record(raw: dict[str, Any]) -> Record:
         ),
         run=run
         and Run(
-            keeper=Process(pid=run["pid"], start_ticks=run["start_ticks"]),
+            keeper=Process(**run["keeper"]),
+            first=run["first"] and Process(**run["first"]),
             generation=run["generation"],
             at=dt.datetime.fromisoformat(run["at"]),
             boot_id=run["boot_id"],

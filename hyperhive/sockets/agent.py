@@ -11,9 +11,11 @@ from harness import wire
 from hyperhive.commands.dispatcher import Answer, Dispatcher
 from hyperhive.commands.errors import Conflict, Invalid
 from hyperhive.commands.messages import AcknowledgeMail, SendMessage, TakeMail
+from hyperhive.commands.questions import AskQuestion
 from hyperhive.events.envelope import actor_of_agent, rfc3339
 from hyperhive.events.messages import MessagesAcknowledged, MessagesHandedOver
 from hyperhive.events.stream_store import StreamGap
+from hyperhive.projections.history import History
 from hyperhive.projections.messages import MESSAGES, Message
 from hyperhive.sockets.lines import Connection, Reply, Request
 from hyperhive.sockets.reports import report_of
@@ -29,10 +31,11 @@ class Host:
 
     dispatcher: Dispatcher
     streams: TurnStreams
-    recent: Callable[[str, int], list[Message]]
-    """The newest messages of an inbox, newest first, delivered or not."""
+    history: History
     session: Callable[[str], dict[str, Any]]
     """What an agent's next turn runs with: model, credentials, permission mode …"""
+    agents_may_ask: bool = False
+    """Whether agents that are not the manager may ask the operator."""
 
 
 @attrs.frozen(kw_only=True)
@@ -56,6 +59,15 @@ class _Ack:
 @attrs.frozen(kw_only=True)
 class _Recent:
     limit: int = 20
+
+
+@attrs.frozen(kw_only=True)
+class _AskOperator:
+    question: str
+    options: tuple[str, ...] = ()
+    multi: bool = False
+    ttl_seconds: int | None = None
+    command_id: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -86,6 +98,7 @@ class AgentSocket:
             "report": self._report,
             "stream": self._stream,
             "session": self._session,
+            "ask_operator": self._ask_operator,
         }
 
     async def __call__(self, _connection: Connection, request: Request) -> Reply:
@@ -130,7 +143,7 @@ class AgentSocket:
         limit = read(request, _Recent).limit
         if not 1 <= limit <= wire.RECENT_MAX_MESSAGES:
             raise Invalid(f"limit is {limit}; it is 1 to {wire.RECENT_MAX_MESSAGES}")
-        rows = self._host.recent(self._name, limit)
+        rows = self._host.history.recent(self._name, limit)
         return {"ok": True, "messages": fitting([shown(row) for row in rows])}
 
     async def _report(self, request: Request) -> Reply:
@@ -151,6 +164,20 @@ class AgentSocket:
 
     async def _session(self, _request: Request) -> Reply:
         return {"ok": True, **self._host.session(self._name)}
+
+    async def _ask_operator(self, request: Request) -> Reply:
+        said = read(request, _AskOperator)
+        command = AskQuestion(
+            actor=self._actor,
+            question=said.question,
+            options=said.options,
+            multi=said.multi,
+            ttl_seconds=said.ttl_seconds,
+            agents_may_ask=self._host.agents_may_ask,
+            id=command_id(said.command_id),
+        )
+        asked = await self._host.dispatcher.dispatch(command)
+        return {"ok": True, "question_id": asked[0].event.id}
 
 
 def shown(row: Message, *, redelivered: bool | None = None) -> dict[str, Any]:

@@ -10,10 +10,13 @@ import attrs
 from hyperhive.commands import agents, messages
 from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.commands.errors import Invalid, NotFound
+from hyperhive.commands.questions import AnswerQuestion, CancelQuestion, Resolution
+from hyperhive.commands.resolving import resolve
 from hyperhive.events.envelope import OPERATOR, Recorded
+from hyperhive.events.questions import QuestionAnsweredLate
 from hyperhive.projections import views
+from hyperhive.projections.history import History
 from hyperhive.projections.hive import Hive
-from hyperhive.projections.messages import Message
 from hyperhive.sockets.lines import Connection, Reply, Request
 from hyperhive.sockets.requests import command_id, read
 
@@ -35,7 +38,7 @@ class Daemon:
     """What host.sock needs of the daemon."""
 
     dispatcher: Dispatcher
-    recent: Callable[[str, int], list[Message]]
+    history: History
     log_path: Callable[[str], str]
     """Where a container's output is kept."""
     login: Callable[[str], Awaitable[list[str]]]
@@ -79,6 +82,24 @@ class _Read:
 
 
 @attrs.frozen(kw_only=True)
+class _Questions:
+    all: bool = False
+    limit: int = 50
+
+
+@attrs.frozen(kw_only=True)
+class _Numbered:
+    id: int
+
+
+@attrs.frozen(kw_only=True)
+class _Answer:
+    id: int
+    options: tuple[str, ...] = ()
+    text: str = ""
+
+
+@attrs.frozen(kw_only=True)
 class _Requeue:
     name: str
     id: int
@@ -107,6 +128,9 @@ class HostSocket:
             "read": self._read,
             "parked": self._parked,
             "requeue": self._requeue,
+            "questions": self._questions,
+            "answer": self._answer,
+            "cancel": self._cancel,
             "logs": self._logs,
             "login": self._login,
             "state": self._state,
@@ -195,7 +219,7 @@ class HostSocket:
         said = read(request, _Inbox)
         if not 1 <= said.limit <= 1_000:
             raise Invalid(f"limit is {said.limit}; it is 1 to 1000")
-        rows = self._daemon.recent(OPERATOR.name, said.limit)
+        rows = self._daemon.history.recent(OPERATOR.name, said.limit)
         return done(
             messages=[
                 {**views.message_row(row), "read": row.delivered_at is not None}
@@ -219,6 +243,25 @@ class HostSocket:
         command = messages.RequeueMessage(actor=OPERATOR, to=said.name, message=said.id)
         await self._daemon.dispatcher.dispatch(command)
         return done()
+
+    async def _questions(self, _connection: Connection, request: Request) -> Reply:
+        said = read(request, _Questions)
+        if not 1 <= said.limit <= 1_000:
+            raise Invalid(f"limit is {said.limit}; it is 1 to 1000")
+        rows = self._daemon.history.questions(said.limit) if said.all else list(self._hive.questions.values())
+        return done(questions=[views.question_row(row) for row in sorted(rows, key=lambda row: row.id)])
+
+    async def _answer(self, _connection: Connection, request: Request) -> Reply:
+        said = read(request, _Answer)
+        command = AnswerQuestion(actor=OPERATOR, question=said.id, options=said.options, text=said.text)
+        return await self._resolve(command)
+
+    async def _cancel(self, _connection: Connection, request: Request) -> Reply:
+        return await self._resolve(CancelQuestion(actor=OPERATOR, question=read(request, _Numbered).id))
+
+    async def _resolve(self, command: Resolution) -> Reply:
+        facts = await resolve(self._daemon.dispatcher, command, self._daemon.history.question)
+        return done(late=isinstance(facts[0].event, QuestionAnsweredLate))
 
     async def _logs(self, _connection: Connection, request: Request) -> Reply:
         name = self._known(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socketserver
 import threading
@@ -15,7 +16,7 @@ Answer = Reply | list[Reply] | Callable[[dict[str, Any]], Reply]
 
 
 class ScriptedHost:
-    """Answers by ``cmd``: a reply (``version`` and ``ok`` are added), raw bytes, a list of which the last repeats, a function."""
+    """Answers by ``cmd``: a reply (``version`` and ``ok`` are added), bytes, a list whose last repeats, a function."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -52,8 +53,12 @@ class ScriptedHost:
 class _Handler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         line = self.rfile.readline()
-        if line:
-            self.wfile.write(self.server.host.reply_to(line))  # type: ignore[attr-defined]
+        if not line:
+            return
+        reply = self.server.host.reply_to(line)  # type: ignore[attr-defined]
+        # A client that has left by now, as an interrupted one does, is no fault of a test's.
+        with contextlib.suppress(BrokenPipeError):
+            self.wfile.write(reply)
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):

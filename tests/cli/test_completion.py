@@ -48,7 +48,6 @@ def test_without_a_daemon_there_are_none(hyperhive: Program) -> None:
 
 def test_daemon_that_hangs_is_not_waited_for(hyperhive: Program, host: ScriptedHost) -> None:
     """A daemon that does not answer holds up the shell for a fifth of a second, not for five."""
-
     asked, enough = threading.Event(), threading.Event()
 
     def hang(_request: object) -> dict[str, object]:
@@ -70,4 +69,4 @@ def test_daemon_that_hangs_is_not_waited_for(hyperhive: Program, host: ScriptedH
 def test_script(hyperhive: Program, shell: str) -> None:
     """Each shell gets a script that calls us."""
     ended = hyperhive("completion", shell)
-    assert (0, True) == (ended.code, f"_HYPERHIVE_COMPLETE={shell}_complete" in ended.out)
+    assert (ended.code, f"_HYPERHIVE_COMPLETE={shell}_complete" in ended.out) == (0, True)

@@ -11,6 +11,7 @@ from tests.cli.program import Program
 
 
 def write_config(hyperhive: Program, text: str) -> str:
+    """Write the configuration of a data directory and return its path."""
     hyperhive.data.mkdir(exist_ok=True)
     file = hyperhive.data / "hyperhive.toml"
     file.write_text(text)
@@ -18,6 +19,8 @@ def write_config(hyperhive: Program, text: str) -> str:
 
 
 class TestPrint:
+    """What `config --print` and `--explain` show."""
+
     def test_says_where_each_value_came_from(self, hyperhive: Program) -> None:
         """Default, file, environment, flag: later wins, and each line names its source."""
         file = write_config(
@@ -57,6 +60,8 @@ class TestPrint:
 
 
 class TestBadConfiguration:
+    """What a wrong setting is told, wherever it comes from."""
+
     @pytest.mark.parametrize("command", [["config"], ["serve"]])
     @pytest.mark.parametrize(
         ("text", "complaint"),
@@ -80,10 +85,10 @@ class TestBadConfiguration:
     def test_is_named_with_what_would_be_right(
         self, hyperhive: Program, command: list[str], text: str, complaint: str
     ) -> None:
-        """Whatever is wrong in the file: exit code 2, the file, the key, what would be right; never a secret; nothing made."""
+        """Whatever is wrong in the file: exit code 2, file, key, what would be right; no secret shown, nothing made."""
         file = write_config(hyperhive, text)
         ended = hyperhive(*command)
-        assert (2, "") == (ended.code, ended.out)
+        assert (ended.code, ended.out) == (2, "")
         assert ended.err.startswith(f"hyperhive: {file}: ")
         assert complaint in ended.err
         assert "verysecret" not in ended.err
@@ -101,7 +106,7 @@ class TestBadConfiguration:
     def test_in_the_environment(self, hyperhive: Program, name: str, value: str, complaint: str) -> None:
         """A variable that is mistyped or holds the wrong thing is named."""
         ended = hyperhive("config", environment={name: value})
-        assert (2, True) == (ended.code, complaint in ended.err)
+        assert (ended.code, complaint in ended.err) == (2, True)
 
     @pytest.mark.parametrize(
         ("arguments", "complaint"),
@@ -115,25 +120,27 @@ class TestBadConfiguration:
     def test_in_the_flags(self, hyperhive: Program, arguments: list[str], complaint: str) -> None:
         """So is a flag, and a file that is not there although it was asked for."""
         ended = hyperhive("config", *arguments)
-        assert (2, True) == (ended.code, complaint in ended.err)
+        assert (ended.code, complaint in ended.err) == (2, True)
 
 
 class TestServe:
+    """What is refused before a daemon is begun."""
+
     def test_flag_is_named_as_it_was_typed(self, hyperhive: Program) -> None:
         """A wrong --listen is refused by that name before anything is made."""
         ended = hyperhive("serve", "--listen", "nonsense")
-        assert (2, False) == (ended.code, hyperhive.data.exists())
+        assert (ended.code, hyperhive.data.exists()) == (2, False)
         assert "hyperhive: --listen is 'nonsense'; right would be HOST:PORT" in ended.err
 
     def test_run_directory_too_long(self, hyperhive: Program) -> None:
         """A run directory that leaves no room for a socket is refused with both numbers and a remedy, and not made."""
         long = hyperhive.home / "a-run-directory-that-is-too-long"
         ended = hyperhive("serve", "--run-dir", str(long))
-        assert (1, False, False) == (ended.code, long.exists(), hyperhive.data.exists())
+        assert (ended.code, long.exists(), hyperhive.data.exists()) == (1, False, False)
         assert f"has {len(str(long))} bytes; at most 28 leave room" in ended.err
         assert "--run-dir /tmp/hive" in ended.err
 
     def test_scenario_that_is_not_there(self, hyperhive: Program) -> None:
         """--rehearse with a file that does not exist is a usage error."""
         ended = hyperhive("serve", "--rehearse", "/nonexistent")
-        assert (2, True) == (ended.code, "/nonexistent" in ended.err)
+        assert (ended.code, "/nonexistent" in ended.err) == (2, True)

@@ -16,11 +16,13 @@ from tests.cli.program import Program
 
 
 def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 def fake_claude(hyperhive: Program, script: str) -> str:
+    """Write a program that stands where claude would."""
     program = hyperhive.home / "claude"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o700)
@@ -42,6 +44,8 @@ def look(hyperhive: Program, **environment: str) -> tuple[int, dict[str, dict[st
 
 
 class TestHealthy:
+    """On a machine where a hive can run."""
+
     def test_says_ok_and_changes_nothing(self, hyperhive: Program) -> None:
         """On a machine where a hive can run: exit code 0, and no directory was made."""
         code, checks = look(hyperhive)
@@ -49,13 +53,13 @@ class TestHealthy:
         assert {"python", "configuration", "data directory", "run directory", "disk", "database", "claude", "port"} <= {
             name for name, check in checks.items() if check["state"] == "ok"
         }
-        assert (False, False) == (hyperhive.data.exists(), hyperhive.run.exists())
+        assert (hyperhive.data.exists(), hyperhive.run.exists()) == (False, False)
 
     def test_warns_of_what_a_hive_can_do_without(self, hyperhive: Program) -> None:
         """No sandbox by choice, no login, no daemon: warnings with a remedy."""
         _, checks = look(hyperhive)
         for name in ("sandbox", "credentials", "daemon"):
-            assert ("warn", True) == (checks[name]["state"], bool(checks[name]["remedy"]))
+            assert (checks[name]["state"], bool(checks[name]["remedy"])) == ("warn", True)
 
     def test_for_people(self, hyperhive: Program) -> None:
         """Each check is a line, its remedy below."""
@@ -75,15 +79,17 @@ class TestHealthy:
         host.answers["list"] = {"agents": ["manager", "coder"]}
         with socket.create_server(("127.0.0.1", 0)) as listener:
             code, checks = look(hyperhive, HYPERHIVE_LISTEN=f"127.0.0.1:{listener.getsockname()[1]}")
-        assert (0, "ok", "ok") == (code, checks["daemon"]["state"], checks["port"]["state"])
+        assert (code, checks["daemon"]["state"], checks["port"]["state"]) == (0, "ok", "ok")
         assert "2 agents" in checks["daemon"]["found"]
 
 
 class TestEssentialIsMissing:
+    """What makes the exit code 1."""
+
     def check(self, hyperhive: Program, name: str, **environment: str) -> dict[str, Any]:
         """Return the check, which failed, has a remedy, and made the exit code."""
         code, checks = look(hyperhive, **environment)
-        assert (1, "fail") == (code, checks[name]["state"])
+        assert (code, checks[name]["state"]) == (1, "fail")
         assert checks[name]["remedy"]
         return checks[name]
 
@@ -113,7 +119,7 @@ class TestEssentialIsMissing:
         assert "verysecret" not in json.dumps(found)
         file.chmod(0o600)
         _, checks = look(hyperhive, HYPERHIVE_CLAUDE_CREDENTIALS_FILE=str(file))
-        assert ("ok", True) == (checks["credentials"]["state"], "ANTHROPIC_API_KEY" in checks["credentials"]["found"])
+        assert (checks["credentials"]["state"], "ANTHROPIC_API_KEY" in checks["credentials"]["found"]) == ("ok", True)
 
     def test_database_is_of_a_newer_release(self, hyperhive: Program) -> None:
         """A file of a newer release is named with both revisions."""
@@ -132,7 +138,7 @@ class TestEssentialIsMissing:
         (hyperhive.data / "hyperhive.toml").write_text("lsten = 1")
         ended = hyperhive("doctor", "--json", environment={"HYPERHIVE_CLAUDE_PATH": "/bin/true"})
         checks = {check["name"]: check["state"] for check in json.loads(ended.out)["checks"]}
-        assert (1, "fail", True) == (ended.code, checks["configuration"], "port" in checks)
+        assert (ended.code, checks["configuration"], "port" in checks) == (1, "fail", True)
 
     def test_run_directory_is_too_long(self, hyperhive: Program) -> None:
         """So is a run directory without room for a socket."""
@@ -149,16 +155,19 @@ class TestEssentialIsMissing:
 
 
 class TestLogins:
+    """Agents' own logins."""
+
     def test_of_agents_are_found(self, hyperhive: Program) -> None:
         """An agent that logged in by itself is named."""
         kept = hyperhive.data / "agents" / "coder" / "state" / ".claude" / ".credentials.json"
         kept.parent.mkdir(parents=True)
         kept.write_text("{}")
         _, checks = look(hyperhive)
-        assert ("ok", "logins of coder") == (checks["credentials"]["state"], checks["credentials"]["found"])
+        assert (checks["credentials"]["state"], checks["credentials"]["found"]) == ("ok", "logins of coder")
 
 
 def make_database(path: Path, revision: str) -> None:
+    """Make a file at some revision."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE alembic_version (version_num TEXT)")

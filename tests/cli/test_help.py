@@ -19,12 +19,14 @@ HEAVY = ("attr", "attrs", "rich", "structlog", "sqlalchemy", "msgspec", "asyncio
 
 
 def command(name: str) -> click.Command:
+    """Return a command of the program."""
     found = root.get_command(click.Context(root), name)
     assert found is not None
     return found
 
 
 def leaves(found: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Walk to every command that is not a group."""
     if isinstance(found, click.Group):
         context = click.Context(found)
         for name in found.list_commands(context):
@@ -47,6 +49,8 @@ def test_help_in_the_list_is_its_own(name: str) -> None:
 
 @pytest.mark.parametrize("name", LEAVES)
 class TestEveryCommand:
+    """What each command owes its reader."""
+
     def test_has_an_example(self, name: str) -> None:
         """Each command shows an example of itself."""
         assert f"hyperhive {name}" in (LEAVES[name].epilog or "")
@@ -58,6 +62,8 @@ class TestEveryCommand:
 
 
 class TestSpeed:
+    """How soon help is there."""
+
     @pytest.mark.parametrize("arguments", [["--help"], *([*name.split(), "--help"] for name in LEAVES)])
     def test_help_imports_nothing_heavy(self, arguments: list[str]) -> None:
         """No help imports what only the work itself needs."""
@@ -66,7 +72,7 @@ class TestSpeed:
             f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr); sys.exit(code)"
         )
         ended = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, check=False, text=True)
-        assert (0, "[]") == (ended.returncode, ended.stderr.strip())
+        assert (ended.returncode, ended.stderr.strip()) == (0, "[]")
 
     def test_help_comes_within_150_ms(self) -> None:
         """`hyperhive --help` takes at most 150 ms, at its best of many runs."""
@@ -81,12 +87,14 @@ class TestSpeed:
 
 
 class TestMistypedCommand:
+    """A command that there is not."""
+
     def test_closest_is_named(self, hyperhive: Program) -> None:
         """A mistyped command names the closest one."""
         ended = hyperhive("restrat", "coder")
-        assert (2, True) == (ended.code, "Did you mean 'restart'?" in ended.err)
+        assert (ended.code, "Did you mean 'restart'?" in ended.err) == (2, True)
 
     def test_unlike_anything_points_to_the_list(self, hyperhive: Program) -> None:
         """A command like no other points to --help."""
         ended = hyperhive("xyzzy")
-        assert (2, True) == (ended.code, "--help lists all" in ended.err)
+        assert (ended.code, "--help lists all" in ended.err) == (2, True)

@@ -16,10 +16,13 @@ STOPPED = RUNNING | {"running": False}
 
 
 def status(*rows: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Make a reply of agent_status."""
     return {"agent_statuses": list(rows), **more}
 
 
 class TestOutcome:
+    """What one look says of a verb."""
+
     @pytest.mark.parametrize("verb", ["spawn", "start", "kill", "restart", "rebuild", "destroy"])
     def test_pending_while_a_transient_shows(self, verb: str) -> None:
         """A transient on the row means that it goes on, whatever else the row says."""
@@ -55,6 +58,8 @@ class TestOutcome:
 
 
 class TestRequests:
+    """What reaches the daemon."""
+
     @pytest.mark.parametrize(
         ("arguments", "cmd", "expected"),
         [
@@ -77,19 +82,21 @@ class TestRequests:
 
 
 class TestWaiting:
+    """Looking until it is over."""
+
     def test_until_done(self, hyperhive: Program, host: ScriptedHost) -> None:
         """It waits until the transient is over and says on stderr how it went."""
         host.answers["restart"] = {}
         host.answers["agent_status"] = [*[status(RUNNING | {"pending": "restarting"})] * 3, status(RUNNING)]
         ended = hyperhive("restart", "coder")
-        assert (0, "", "coder: restarting…\ncoder runs again\n") == (ended.code, ended.out, ended.err)
+        assert (ended.code, ended.out, ended.err) == (0, "", "coder: restarting…\ncoder runs again\n")
 
     def test_failure_has_its_reason(self, hyperhive: Program, host: ScriptedHost) -> None:
         """A failed start is exit code 1 with the daemon's reason and where to look."""
         host.answers["start"] = {}
         host.answers["agent_status"] = status(STOPPED | {"failed": True, "error": "bwrap: no such file"})
         ended = hyperhive("start", "coder")
-        assert (1, "") == (ended.code, ended.out)
+        assert (ended.code, ended.out) == (1, "")
         assert ended.err == (
             "hyperhive: start coder failed: bwrap: no such file\nwhat its container wrote: hyperhive logs coder\n"
         )
@@ -99,7 +106,7 @@ class TestWaiting:
         host.answers["start"] = {}
         host.answers["agent_status"] = status(RUNNING, STOPPED | {"name": "bob"})
         ended = hyperhive("start", "coder", "bob")
-        assert (1, True, True) == (ended.code, "coder runs\n" in ended.err, "start bob failed" in ended.err)
+        assert (ended.code, "coder runs\n" in ended.err, "start bob failed" in ended.err) == (1, True, True)
 
     def test_timeout_leaves_it_going(self, hyperhive: Program, host: ScriptedHost) -> None:
         """After --timeout it says that it goes on, and fails."""
@@ -107,32 +114,34 @@ class TestWaiting:
         host.answers["agent_status"] = status(RUNNING | {"pending": "stopping"})
         begun = time.monotonic()
         ended = hyperhive("kill", "coder", "--timeout", "0.2")
-        assert (1, True) == (ended.code, "coder is still stopping after 0.2 s" in ended.err)
+        assert (ended.code, "coder is still stopping after 0.2 s" in ended.err) == (1, True)
         assert time.monotonic() - begun < 10
 
 
 class TestAskingFirst:
+    """What destroys asks."""
+
     def test_refuses_without_a_terminal(self, hyperhive: Program, host: ScriptedHost) -> None:
         """Without a terminal nothing is destroyed, and the message names --yes."""
         ended = hyperhive("destroy", "coder", given=b"y\n")
-        assert (2, True, []) == (ended.code, "say --yes" in ended.err, host.requests)
+        assert (ended.code, "say --yes" in ended.err, host.requests) == (2, True, [])
 
     def test_yes_on_a_terminal(self, hyperhive: Program, host: ScriptedHost) -> None:
         """On a terminal a yes goes on."""
         host.answers |= {"destroy": {}, "agent_status": status()}
         ended = hyperhive.on_terminal("destroy", "coder", answers=[("Remove coder?", "y")])
-        assert (0, [{"name": "coder", "purge": False}]) == (ended.code, host.asked("destroy"))
+        assert (ended.code, host.asked("destroy")) == (0, [{"name": "coder", "purge": False}])
 
     @pytest.mark.parametrize("answer", ["n", ""])
     def test_no_on_a_terminal(self, hyperhive: Program, host: ScriptedHost, answer: str) -> None:
         """Anything but yes does nothing and fails."""
         ended = hyperhive.on_terminal("destroy", "coder", answers=[("Remove coder?", answer)])
-        assert (1, True, []) == (ended.code, "nothing was done" in ended.out, host.requests)
+        assert (ended.code, "nothing was done" in ended.out, host.requests) == (1, True, [])
 
     def test_purge_wants_the_name(self, hyperhive: Program, host: ScriptedHost) -> None:
         """What has no undo is confirmed with the name, not with a y."""
         host.answers |= {"destroy": {}, "agent_status": status()}
         refused = hyperhive.on_terminal("destroy", "coder", "--purge", answers=[("Type coder", "y")])
-        assert (1, []) == (refused.code, host.requests)
+        assert (refused.code, host.requests) == (1, [])
         done = hyperhive.on_terminal("destroy", "coder", "--purge", answers=[("Type coder", "coder")])
-        assert (0, [{"name": "coder", "purge": True}]) == (done.code, host.asked("destroy"))
+        assert (done.code, host.asked("destroy")) == (0, [{"name": "coder", "purge": True}])

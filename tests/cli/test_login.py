@@ -14,14 +14,14 @@ def test_runs_the_daemons_command_on_this_terminal(hyperhive: Program, host: Scr
         "argv": ["/bin/sh", "-c", 'test -t 0 && printf "code? " && read code && echo "got $code"; exit 7']
     }
     ended = hyperhive.on_terminal("login", "coder", answers=[("code? ", "abc")])
-    assert (7, True) == (ended.code, "got abc" in ended.out)
+    assert (ended.code, "got abc" in ended.out) == (7, True)
     assert host.asked("login") == [{"name": "coder"}]
 
 
 def test_needs_a_terminal(hyperhive: Program, host: ScriptedHost) -> None:
     """Without a terminal it is refused before the daemon is asked."""
     ended = hyperhive("login", "coder")
-    assert (2, True, []) == (ended.code, "claude.credentials_file" in ended.err, host.requests)
+    assert (ended.code, "claude.credentials_file" in ended.err, host.requests) == (2, True, [])
 
 
 @pytest.mark.parametrize("argv", [None, [], "sh", [1], ["a\0b"]])
@@ -29,4 +29,4 @@ def test_what_cannot_run_is_said(hyperhive: Program, host: ScriptedHost, argv: o
     """A daemon that names no command is a failure with a reason."""
     host.answers["login"] = {"argv": argv}
     ended = hyperhive.on_terminal("login", "coder")
-    assert (1, False) == (ended.code, "Traceback" in ended.out)
+    assert (ended.code, "Traceback" in ended.out) == (1, False)

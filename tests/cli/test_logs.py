@@ -42,6 +42,7 @@ def test_last_lines_across_blocks() -> None:
 
 @pytest.fixture
 def log(hyperhive: Program, host: ScriptedHost) -> Path:
+    """Give a log that the daemon names."""
     path = hyperhive.home / "harness.log"
     path.write_bytes(b"one\ntwo\nthree\n")
     host.answers["logs"] = {"logs": {"path": str(path)}}
@@ -49,6 +50,8 @@ def log(hyperhive: Program, host: ScriptedHost) -> Path:
 
 
 class TestLogs:
+    """The command itself."""
+
     def test_shows_the_last_lines(self, hyperhive: Program, log: Path, host: ScriptedHost) -> None:
         """-n LINES shows so many, oldest first."""
         assert hyperhive("logs", "coder", "-n", "2").out == "two\nthree\n"
@@ -98,7 +101,7 @@ class TestLogs:
         kept.parent.mkdir(parents=True)
         kept.write_text("last words\n")
         ended = hyperhive("logs", "coder")
-        assert (0, "last words\n", True) == (ended.code, ended.out, "the daemon is not running" in ended.err)
+        assert (ended.code, ended.out, "the daemon is not running" in ended.err) == (0, "last words\n", True)
         assert hyperhive("logs", "nobody").code == 5
 
     @pytest.mark.parametrize("kind", ["absent", "symlink", "directory", "fifo"])
@@ -115,4 +118,4 @@ class TestLogs:
             case _:
                 pass
         ended = hyperhive("logs", "coder")
-        assert (3, "", False) == (ended.code, ended.out, "Traceback" in ended.err)
+        assert (ended.code, ended.out, "Traceback" in ended.err) == (3, "", False)

@@ -17,6 +17,8 @@ ROW = {"name": "coder", "running": True, "failed": False, "status_text": None}
 
 
 class TestExitCodes:
+    """What a script can tell from the exit code."""
+
     @pytest.mark.parametrize(
         ("code", "expected"),
         [
@@ -40,7 +42,7 @@ class TestExitCodes:
     def test_5_without_a_daemon(self, hyperhive: Program) -> None:
         """Without a daemon: 5, the socket's path, the command that starts one."""
         ended = hyperhive("ps")
-        assert (5, "") == (ended.code, ended.out)
+        assert (ended.code, ended.out) == (5, "")
         assert (
             f"hyperhive: the daemon is not running (no answer at {hyperhive.run}/host.sock); "
             "start it with: hyperhive serve\n"
@@ -56,7 +58,7 @@ class TestExitCodes:
     def test_2_for_a_name_that_is_none(self, hyperhive: Program, host: ScriptedHost) -> None:
         """A wrong name is refused with what a name is, before the daemon is asked."""
         ended = hyperhive("start", "../coder")
-        assert (2, []) == (ended.code, host.requests)
+        assert (ended.code, host.requests) == (2, [])
         assert "'../coder' is not an agent's name; a name is 1 to 60 of a-z, 0-9 and -" in ended.err
 
     @pytest.mark.parametrize(
@@ -66,14 +68,14 @@ class TestExitCodes:
         """Half a line, rubbish or silence is a failure with a reason, not a traceback."""
         host.answers["agent_status"] = answer
         ended = hyperhive("ps")
-        assert (1, "", False) == (ended.code, ended.out, "Traceback" in ended.err)
+        assert (ended.code, ended.out, "Traceback" in ended.err) == (1, "", False)
         assert str(host.path) in ended.err
 
     def test_1_for_another_version(self, hyperhive: Program, host: ScriptedHost) -> None:
         """A daemon that speaks another version is named as such."""
         host.answers["agent_status"] = {"version": 2}
         ended = hyperhive("ps")
-        assert (1, True) == (ended.code, "speaks version 2 and this program version 1" in ended.err)
+        assert (ended.code, "speaks version 2 and this program version 1" in ended.err) == (1, True)
 
     def test_130_when_interrupted(self, hyperhive: Program, host: ScriptedHost) -> None:
         """Ctrl-C in a wait ends it without a traceback."""
@@ -84,10 +86,12 @@ class TestExitCodes:
         first = process.stderr.readline()
         process.send_signal(2)
         _, rest = process.communicate(timeout=30)
-        assert (b"coder: restarting\xe2\x80\xa6\n", 130, False) == (first, process.returncode, b"Traceback" in rest)
+        assert (first, process.returncode, b"Traceback" in rest) == (b"coder: restarting\xe2\x80\xa6\n", 130, False)
 
 
 class TestStreams:
+    """Pipes, disks and terminals that fail."""
+
     def test_closed_pipe_is_no_error(self, hyperhive: Program, host: ScriptedHost) -> None:
         """A reader that leaves early ends the program quietly, with what a shell reports for SIGPIPE."""
         host.answers["agent_status"] = {"agent_statuses": [ROW]}
@@ -97,7 +101,7 @@ class TestStreams:
             [*PROGRAM, "ps"], stdout=writing, stderr=subprocess.PIPE, env=hyperhive.environment(), check=False
         )
         os.close(writing)
-        assert (141, b"") == (ended.returncode, ended.stderr)
+        assert (ended.returncode, ended.stderr) == (141, b"")
 
     def test_full_disk_is_said(self, hyperhive: Program, host: ScriptedHost) -> None:
         """Output that cannot be written is a failure with the reason."""
@@ -106,20 +110,22 @@ class TestStreams:
             ended = subprocess.run(
                 [*PROGRAM, "ps"], stdout=full, stderr=subprocess.PIPE, env=hyperhive.environment(), check=False
             )
-        assert (1, True, False) == (
+        assert (
             ended.returncode,
             b"No space left on device" in ended.stderr,
             b"Traceback" in ended.stderr,
-        )
+        ) == (1, True, False)
 
     def test_narrow_encoding_gets_escapes(self, hyperhive: Program, host: ScriptedHost) -> None:
         """What an encoding cannot say is escaped and not a failure."""
         host.answers["agent_status"] = {"agent_statuses": [ROW | {"status_text": "🐝"}]}
         ended = hyperhive("ps", environment={"PYTHONIOENCODING": "latin-1"})
-        assert (0, True) == (ended.code, "\\U0001f41d" in ended.out)
+        assert (ended.code, "\\U0001f41d" in ended.out) == (0, True)
 
 
 class TestPlaces:
+    """Options that every command takes."""
+
     def test_before_or_after_the_command(self, hyperhive: Program, host: ScriptedHost) -> None:
         """--run-dir may stand on either side of the command, and wins over the environment."""
         host.answers["agent_status"] = {"agent_statuses": [ROW]}
@@ -133,10 +139,12 @@ class TestPlaces:
     def test_empty_one_is_refused(self, hyperhive: Program) -> None:
         """An empty directory, as an unset shell variable leaves it, is an error and not the current one."""
         ended = hyperhive("ps", "--run-dir", "")
-        assert (1, "hyperhive: --run-dir is ''; right would be the path of a directory\n") == (ended.code, ended.err)
+        assert (ended.code, ended.err) == (1, "hyperhive: --run-dir is ''; right would be the path of a directory\n")
 
 
 class TestAgentsText:
+    """What untrusted text may do to a terminal: nothing."""
+
     EVIL = "\x1b]0;owned\x07\x1b[2J\r\x9b31m\u202egnp.exe\x00\n\ttail"
 
     def test_is_escaped_for_people(self, hyperhive: Program, host: ScriptedHost) -> None:
@@ -165,6 +173,8 @@ class TestAgentsText:
 
 
 class TestColour:
+    """When there is none."""
+
     def test_none_where_it_is_unwanted(self, hyperhive: Program, host: ScriptedHost) -> None:
         """NO_COLOR and pipes get no colour codes."""
         host.answers["agent_status"] = {"agent_statuses": [ROW]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -14,21 +14,24 @@ from tests.cli.program import Program, read_until
 
 
 def message(number: int, body: str = "hello", **more: Any) -> dict[str, Any]:
+    """Make a message as the daemon gives it."""
     return {"id": number, "at": "2026-02-03T04:05:06.5Z", "from": "coder", "body": body, "read": False} | more
 
 
 class TestSend:
+    """Writing to an agent."""
+
     def test_carries_the_text(self, hyperhive: Program, host: ScriptedHost) -> None:
         """The text goes as it is, with a command id of its own; the message's id comes back."""
         host.answers["send"] = {"message_id": 7}
         ended = hyperhive("send", "manager", "  a\n“b” \\n  ")
         (request,) = host.asked("send")
-        assert (0, "", "message 7 waits for manager\n") == (ended.code, ended.out, ended.err)
-        assert ("manager", "  a\n“b” \\n  ", True) == (
+        assert (ended.code, ended.out, ended.err) == (0, "", "message 7 waits for manager\n")
+        assert (
             request["name"],
             request["body"],
             len(request["command_id"]) >= 16,
-        )
+        ) == ("manager", "  a\n“b” \\n  ", True)
 
     def test_json(self, hyperhive: Program, host: ScriptedHost) -> None:
         """--json prints the id."""
@@ -56,7 +59,7 @@ class TestSend:
     ) -> None:
         """Too long, not text, or nothing: a usage error that says so."""
         ended = hyperhive("send", "manager", "-", given=given)
-        assert (2, True, []) == (ended.code, complaint in ended.err, host.requests)
+        assert (ended.code, complaint in ended.err, host.requests) == (2, True, [])
 
     def test_lost_answer_is_asked_for_again_under_the_same_id(self, hyperhive: Program, host: ScriptedHost) -> None:
         """A daemon that breaks off gets the same command id again, so that nothing is sent twice."""
@@ -73,6 +76,8 @@ class TestSend:
 
 
 class TestInbox:
+    """Reading the operator's mail."""
+
     def test_shows_oldest_first_and_marks(self, hyperhive: Program, host: ScriptedHost) -> None:
         """The newest comes last; what was not read is starred, and marked as read after it was shown."""
         host.answers |= {"inbox": {"messages": [message(9, "two\nlines"), message(7, read=True)]}, "read": {}}
@@ -81,7 +86,7 @@ class TestInbox:
             "  #7  2026-02-03 04:05:06  from coder\n    hello\n\n"
             "* #9  2026-02-03 04:05:06  from coder\n    two\n    lines\n\n"
         )
-        assert ([{"limit": 20, "unread": False}], [{"ids": [9]}]) == (host.asked("inbox"), host.asked("read"))
+        assert (host.asked("inbox"), host.asked("read")) == ([{"limit": 20, "unread": False}], [{"ids": [9]}])
 
     def test_body_cannot_pass_for_a_head(self, hyperhive: Program, host: ScriptedHost) -> None:
         """Every line of a body is indented, whatever ends it."""
@@ -94,7 +99,7 @@ class TestInbox:
         """--keep leaves unread what it shows."""
         host.answers["inbox"] = {"messages": [message(7)]}
         assert hyperhive("inbox", "--keep", "--unread", "-n", "5").code == 0
-        assert ([{"limit": 5, "unread": True}], []) == (host.asked("inbox"), host.asked("read"))
+        assert (host.asked("inbox"), host.asked("read")) == ([{"limit": 5, "unread": True}], [])
 
     def test_json_is_the_messages(self, hyperhive: Program, host: ScriptedHost) -> None:
         """--json prints all fields, in order."""
@@ -126,11 +131,20 @@ class TestInbox:
         """An empty inbox is said on stderr, and is no failure."""
         host.answers["inbox"] = {"messages": []}
         ended = hyperhive("inbox", "--unread")
-        assert (0, "", "no unread messages\n") == (ended.code, ended.out, ended.err)
+        assert (ended.code, ended.out, ended.err) == (0, "", "no unread messages\n")
 
 
 class TestParked:
-    PARKED = {"to": "bob", "id": 7, "at": "2026-02-03T04:05:06Z", "from": "coder", "body": "x", "deliveries": 5}
+    """What could not be delivered."""
+
+    PARKED: ClassVar = {
+        "to": "bob",
+        "id": 7,
+        "at": "2026-02-03T04:05:06Z",
+        "from": "coder",
+        "body": "x",
+        "deliveries": 5,
+    }
 
     def test_lists(self, hyperhive: Program, host: ScriptedHost) -> None:
         """Each shows who wrote to whom and how often its delivery failed."""
@@ -139,8 +153,8 @@ class TestParked:
         assert json.loads(hyperhive("parked", "--json").out) == [self.PARKED]
 
     def test_requeue(self, hyperhive: Program, host: ScriptedHost) -> None:
-        """requeue names the inbox and the message."""
+        """Requeue names the inbox and the message."""
         host.answers["requeue"] = {}
         ended = hyperhive("requeue", "bob", "7")
-        assert (0, [{"name": "bob", "id": 7}]) == (ended.code, host.asked("requeue"))
+        assert (ended.code, host.asked("requeue")) == (0, [{"name": "bob", "id": 7}])
         assert ended.err == "message 7 waits for bob again\n"

@@ -23,7 +23,7 @@ ROWS = [
 
 
 def test_table_in_a_pipe(hyperhive: Program, host: ScriptedHost) -> None:
-    """In a pipe the columns are aligned with spaces, the manager first, the others by name, what is coming last to come."""
+    """In a pipe the columns are aligned with spaces, the manager first, the others by name."""
     host.answers["agent_status"] = {"agent_statuses": ROWS, "transients": [{"name": "dave"}]}
     assert hyperhive("ps").out == (
         "NAME     STATE            NEEDS          MAIL  MODEL  DEPLOYED  STATUS\n"
@@ -59,4 +59,4 @@ def test_none_yet(hyperhive: Program, host: ScriptedHost) -> None:
     """Without agents, a hint on stderr and an empty stdout."""
     host.answers["agent_status"] = {"agent_statuses": []}
     ended = hyperhive("ps")
-    assert (0, "", "no agents yet; make one with: hyperhive spawn NAME\n") == (ended.code, ended.out, ended.err)
+    assert (ended.code, ended.out, ended.err) == (0, "", "no agents yet; make one with: hyperhive spawn NAME\n")

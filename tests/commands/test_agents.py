@@ -88,7 +88,9 @@ class TestVerbs:
         before = STOPPED if verb is StartAgent else RUNNING
         given(*before, INTENTS[verb]).when(do(verb)).then_nothing_happened()
 
-    @pytest.mark.parametrize(("verb", "other"), itertools.permutations(INTENTS, 2), ids=lambda verb: verb.__name__)
+    @pytest.mark.parametrize(
+        ("verb", "other"), list(itertools.permutations(INTENTS, 2)), ids=lambda verb: verb.__name__
+    )
     def test_second_verb_waits(self, verb: type[Action], other: type[Action]) -> None:
         """Another verb than the one that is under way is a conflict which names what is under way."""
         before = STOPPED if StartAgent in (verb, other) else RUNNING
@@ -230,7 +232,7 @@ class TestDestroy:
         given(*running("manager")).when(command).then_refused(Conflict, match="the manager cannot be destroyed")
 
 
-OUTCOMES = {
+OUTCOMES: dict[type, tuple[Fact, type]] = {
     SpawnRequested: (SpawnSucceeded(agent="coder", generation=1), SpawnFailed),
     StartRequested: (StartSucceeded(agent="coder", generation=2), StartFailed),
     KillRequested: (KillSucceeded(agent="coder"), KillFailed),
@@ -242,8 +244,8 @@ OUTCOMES = {
 
 def asked(intent: type) -> Scene:
     """Return a scene that ends with this intent."""
-    before = {SpawnRequested: (), StartRequested: STOPPED}.get(intent, RUNNING)
-    return given(*before, intent(agent="coder"))
+    befores: dict[type, tuple[Fact, ...]] = {SpawnRequested: (), StartRequested: STOPPED}
+    return given(*befores.get(intent, RUNNING), intent(agent="coder"))
 
 
 class TestOutcome:

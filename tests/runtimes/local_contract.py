@@ -132,7 +132,7 @@ class LocalContract(RuntimeContract):
             run = recorded(home).run
             assert run
             earlier = Process(pid=bystander.pid, start_ticks=bystander.start_ticks - 1)
-            records(home).write(Record(spec=spec, run=attrs.evolve(run, keeper=earlier)))
+            records(home).write(Record(spec=spec, run=attrs.evolve(run, keeper=earlier, first=earlier)))
             before = await observed(runtime, "coder")
             await runtime.stop("coder", 0)
             return before, await started(runtime, spec)
@@ -153,7 +153,9 @@ class LocalContract(RuntimeContract):
             await runtime.stop("coder", 0)
             run = recorded(home).run
             assert run
-            records(home).write(Record(spec=spec, run=attrs.evolve(run, keeper=bystander, boot_id="another")))
+            records(home).write(
+                Record(spec=spec, run=attrs.evolve(run, keeper=bystander, first=bystander, boot_id="another"))
+            )
             await runtime.stop("coder", 0)
             return await observed(runtime, "coder")
 

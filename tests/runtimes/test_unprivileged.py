@@ -28,7 +28,7 @@ def python() -> str:
 
 
 @pytest.mark.parametrize("suite", ["test_bubblewrap.py", "test_process.py"])
-def test_without_root(suite: str, tmp_path: Path) -> None:
+def test_without_root(suite: str) -> None:
     """Every test of the runtime passes for a user without any right."""
     entry = pwd.getpwnam(USER)
     argv = (python(), "-m", "pytest", "-p", "no:cacheprovider", f"tests/runtimes/{suite}")

@@ -1,0 +1,35 @@
+"""What the tables know beyond the open rows in memory: read on demand, newest first."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from hyperhive.events.log import read_only
+from hyperhive.projections.messages import MESSAGES, Message
+from hyperhive.projections.mirror import read_rows
+from hyperhive.projections.questions import QUESTIONS, Question
+
+
+class History:
+    """A reader's connection to the hive's file; it sees what is committed."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection: sqlite3.Connection = read_only(path)
+
+    def recent(self, name: str, limit: int) -> list[Message]:
+        """Return the newest messages of an inbox, delivered or not."""
+        clause = 'WHERE "to" = ? ORDER BY id DESC LIMIT ?'
+        return [row for _, row in read_rows(self._connection, MESSAGES, clause, (name, limit))]
+
+    def question(self, id_: int) -> Question | None:
+        """Return one question, resolved or not; None where there is none."""
+        return next((row for _, row in read_rows(self._connection, QUESTIONS, "WHERE id = ?", (id_,))), None)
+
+    def questions(self, limit: int) -> list[Question]:
+        """Return the newest questions, resolved or not."""
+        return [row for _, row in read_rows(self._connection, QUESTIONS, "ORDER BY id DESC LIMIT ?", (limit,))]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()

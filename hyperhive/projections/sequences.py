@@ -1,0 +1,39 @@
+"""View ``sequences``: the last id given in each category whose ids are small numbers for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from hyperhive.events import questions
+from hyperhive.events.envelope import Recorded
+from hyperhive.projections.projection import Change, Projection, Rows
+
+QUESTION = "question"
+
+
+@attrs.frozen(kw_only=True)
+class Sequence:
+    """The last id of one category."""
+
+    category: str
+    last: int
+
+
+def next_id(rows: Rows, category: str) -> int:
+    """Return the id that the next of its category gets."""
+    row = rows.get(category)
+    return 1 if row is None else row.last + 1
+
+
+def _asked(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    return ((QUESTION, Sequence(category=QUESTION, last=recorded.event.id)),)
+
+
+SEQUENCES = Projection(
+    name="sequences",
+    row=Sequence,
+    key=("category",),
+    folds={questions.QuestionAsked: _asked},
+)

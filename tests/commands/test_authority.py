@@ -1,0 +1,177 @@
+"""Who may do what."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hyperhive.commands
+from hyperhive.commands.agents import (
+    DestroyAgent,
+    KillAgent,
+    RebuildAgent,
+    ReportCrash,
+    ReportLoss,
+    ReportOutcome,
+    ReportReaped,
+    RestartAgent,
+    SpawnAgent,
+    StartAgent,
+)
+from hyperhive.commands.authority import MAY, authorize
+from hyperhive.commands.command import Command
+from hyperhive.commands.daemon import CreateHive, RecordDaemonStart, RecordDaemonStop
+from hyperhive.commands.decide import DECIDERS, decide
+from hyperhive.commands.errors import Forbidden
+from hyperhive.commands.messages import AcknowledgeMail, RequeueMessage, SendMessage, TakeMail
+from hyperhive.commands.reports import ReportFact, ReportTurnEnded, ReportTurnStarted
+from hyperhive.events.envelope import DAEMON, MANAGER, OPERATOR, Actor, Role, actor_of_agent
+from hyperhive.events.turns import ModelChanged, TurnEnded
+from hyperhive.projections.hive import Hive
+
+CODER = actor_of_agent("coder")
+
+OUTSIDE = {CODER: "agent", MANAGER: "manager", OPERATOR: "operator", DAEMON: "daemon"}
+"""One actor of each role."""
+
+TABLE: dict[type[Command], str] = {
+    SendMessage: "operator manager agent",
+    TakeMail: "operator manager agent",
+    AcknowledgeMail: "operator manager agent",
+    RequeueMessage: "operator",
+    SpawnAgent: "operator daemon",
+    StartAgent: "operator manager daemon",
+    KillAgent: "operator manager",
+    RestartAgent: "operator manager",
+    RebuildAgent: "operator",
+    DestroyAgent: "operator",
+    ReportOutcome: "daemon",
+    ReportCrash: "daemon",
+    ReportLoss: "daemon",
+    ReportReaped: "daemon",
+    ReportTurnStarted: "manager agent",
+    ReportTurnEnded: "manager agent",
+    ReportFact: "manager agent",
+    CreateHive: "daemon",
+    RecordDaemonStart: "daemon",
+    RecordDaemonStop: "daemon",
+}
+"""What the contract says, written a second time and by hand: a role that gains a command must gain it here, too."""
+
+
+def command_of(kind: type[Command], actor: Actor) -> Command:
+    """Return a command of this kind about the actor itself where it is about mail or reports, else about tester."""
+    own = actor.agent or "operator"
+    fields: dict[type[Command], dict[str, Any]] = {
+        SendMessage: {"to": "tester", "body": "x"},
+        TakeMail: {"to": own},
+        AcknowledgeMail: {"to": own, "ids": (1,)},
+        RequeueMessage: {"to": "tester", "message": 1},
+        ReportOutcome: {"agent": "tester", "intent": 1},
+        ReportCrash: {"agent": "tester", "generation": 1},
+        ReportLoss: {"agent": "tester", "generation": 1},
+        ReportReaped: {"agent": "tester", "reason": "x"},
+        ReportTurnStarted: {"agent": own},
+        ReportTurnEnded: {"agent": own, "ended": TurnEnded(agent=own, ok=True)},
+        ReportFact: {"agent": own, "fact": ModelChanged(agent=own, model="x")},
+        CreateHive: {"hive": "x"},
+        RecordDaemonStart: {"release": "1", "runtime": "process"},
+        RecordDaemonStop: {},
+    }
+    return kind(actor=actor, **fields.get(kind, {"agent": "tester"}))
+
+
+def leaves(kind: type[Command]) -> set[type[Command]]:
+    """Return the command classes that have no subclasses."""
+    below = {leaf for sub in kind.__subclasses__() for leaf in leaves(sub)}
+    return below or {kind}
+
+
+class TestTable:
+    """The table of roles."""
+
+    def test_complete(self) -> None:
+        """Every command class has its roles, its decider and its expectation here."""
+        # attrs makes a class with slots twice; only the second one is found by its name.
+        named = ((kind, vars(sys.modules[kind.__module__]).get(kind.__name__)) for kind in leaves(Command))
+        real = {kind for kind, found in named if kind is found}
+        assert real == MAY.keys() == DECIDERS.keys() == TABLE.keys()
+
+    @pytest.mark.parametrize("actor", OUTSIDE, ids=str)
+    @pytest.mark.parametrize("kind", TABLE, ids=lambda kind: kind.__name__)
+    def test_roles(self, kind: type[Command], actor: Actor) -> None:
+        """Each role may give just the commands that the contract says."""
+        command = command_of(kind, actor)
+        if OUTSIDE[actor] in TABLE[kind].split():
+            authorize(command)
+        else:
+            with pytest.raises(Forbidden, match=f"^{actor} may not "):
+                authorize(command)
+
+    def test_unknown_command(self) -> None:
+        """A command that stands in no table may be given by nobody, not even the daemon."""
+
+        class Mischief(Command):
+            pass
+
+        for actor in OUTSIDE:
+            with pytest.raises(Forbidden, match="may not mischief"):
+                decide(Hive(), Mischief(actor=actor))
+
+    def test_named_operator(self) -> None:
+        """An operator who is known as a person may do what the operator may."""
+        authorize(KillAgent(actor=Actor(Role.OPERATOR, "anna"), agent="coder"))
+
+    def test_nowhere_else(self) -> None:
+        """No decider looks at roles to refuse; what may be done is said in one place."""
+        room = Path(hyperhive.commands.__path__[0])
+        refusing = {
+            path.name
+            for path in room.glob("*.py")
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Raise) and "Forbidden" in ast.dump(node)
+        }
+        assert refusing == {"authority.py"}
+
+
+class TestOneself:
+    """What depends on whom a command is about."""
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            TakeMail(actor=CODER, to="reviewer"),
+            TakeMail(actor=MANAGER, to="coder"),
+            TakeMail(actor=OPERATOR, to="coder"),
+            AcknowledgeMail(actor=CODER, to="reviewer", ids=(1,)),
+            AcknowledgeMail(actor=OPERATOR, to="coder", ids=(1,)),
+        ],
+        ids=repr,
+    )
+    def test_mail_of_others(self, command: Command) -> None:
+        """Nobody reads or acknowledges mail of others."""
+        with pytest.raises(Forbidden, match="only its own"):
+            authorize(command)
+
+    def test_reports_about_others(self) -> None:
+        """A harness reports for its own agent alone."""
+        with pytest.raises(Forbidden, match="agent:coder may not report for reviewer"):
+            authorize(ReportTurnStarted(actor=CODER, agent="reviewer"))
+
+    def test_reports_in_another_s_name(self) -> None:
+        """The fact inside a report cannot be about somebody else than the report."""
+        with pytest.raises(Forbidden, match="agent:coder may not report for reviewer"):
+            authorize(ReportFact(actor=CODER, agent="coder", fact=ModelChanged(agent="reviewer", model="x")))
+        with pytest.raises(Forbidden, match="agent:coder may not report for reviewer"):
+            authorize(ReportTurnEnded(actor=CODER, agent="coder", ended=TurnEnded(agent="reviewer", ok=True)))
+
+    @pytest.mark.parametrize("verb", [StartAgent, KillAgent, RestartAgent], ids=lambda verb: verb.__name__)
+    def test_own_container(self, verb: type[StartAgent]) -> None:
+        """The manager does not act on the container that it runs in; the operator can."""
+        with pytest.raises(Forbidden, match="that it runs in"):
+            authorize(verb(actor=MANAGER, agent="manager"))
+        authorize(verb(actor=OPERATOR, agent="manager"))
