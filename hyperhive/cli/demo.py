@@ -46,7 +46,8 @@ def demo(scenario: Path, wish: str) -> int:
     """
     from rich.console import Console  # noqa: PLC0415 - 90 ms that --help should not pay
 
-    home = Path(tempfile.mkdtemp(prefix="hyperhive-demo-"))
+    # Not in $TMPDIR: the path of a socket has to be short.
+    home = Path(tempfile.mkdtemp(prefix="hive-", dir="/tmp"))
     console = Console(highlight=False)
     with _hive(home, scenario, console) as hive:
         hive.play(wish)
@@ -93,7 +94,7 @@ class _Hive:
             for fact in self._facts(after=shown):
                 shown = fact["position"]
                 if (told := line(fact)) is not None:
-                    self.console.print(told)
+                    self.console.print(told, soft_wrap=True)
                 if fact["type"] == "MessageSent" and fact["data"]["to"] == "operator":
                     return
             if not asked and self._all_run():
@@ -107,7 +108,7 @@ class _Hive:
 
         for path in sorted((self.home / "data/agents/coder/state").glob("*.py")):
             self.console.print(f"\n[#c4a3ef]◆[/] {path}")
-            self.console.print(path.read_text().rstrip(), markup=False)
+            self.console.print(path.read_text().rstrip(), markup=False, soft_wrap=True)
         verified, agreed = chain.verify(self.database), verify.verify(self.database)
         where = f"--data-dir {self.home}/data --run-dir {self.home}/run"
         self.console.print(

@@ -1,4 +1,4 @@
-"""A small hive that plays a scenario without HTTP: agents with conversations, mail between them, real files and Bash."""
+"""A small hive that plays a scenario without HTTP: agents, mail between them, real files and Bash."""
 
 from __future__ import annotations
 

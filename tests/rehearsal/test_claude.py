@@ -3,88 +3,76 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
-from claude_agent_sdk import (
-    AssistantMessage,
-    ClaudeAgentOptions,
-    ClaudeSDKClient,
-    ResultMessage,
-    TextBlock,
-    ThinkingBlock,
-    create_sdk_mcp_server,
-    tool,
-)
+from claude_agent_sdk import AssistantMessage, Message, ResultMessage, TextBlock, ThinkingBlock
 
+from harness import envelope
+from harness.wire import Mail
 from hyperhive.rehearsal.answers import Unmatched
 from hyperhive.rehearsal.record import Seen
-from hyperhive.rehearsal.scenario import parse_scenario
+from hyperhive.rehearsal.scenario import load_scenario, parse_scenario
 from hyperhive.rehearsal.server import serve_rehearsal
+from tests.rehearsal.sessions import key, session, turn
+from tests.rehearsal.test_demo import ASK, DEMO, DONE
 
 pytestmark = pytest.mark.hive
 
+WITHIN_SECONDS = 60
 
-@attrs.define
+
+@attrs.frozen
 class Played:
     """What a session with a rehearsal has come to."""
 
-    sent: list[dict[str, Any]] = attrs.field(factory=list)
-    words: list[str] = attrs.field(factory=list)
-    thoughts: list[str] = attrs.field(factory=list)
-    results: list[ResultMessage] = attrs.field(factory=list)
-    requests: Sequence[Seen] = ()
-    unmatched: Sequence[Unmatched] = ()
+    sent: Sequence[tuple[str, str]]
+    messages: Sequence[Message]
+    requests: Sequence[Seen]
+    unmatched: Sequence[Unmatched]
+
+    @property
+    def words(self) -> list[str]:
+        """The model's texts."""
+        return [block.text for block in self._blocks() if isinstance(block, TextBlock)]
+
+    @property
+    def thoughts(self) -> list[str]:
+        """The model's thinking."""
+        return [block.thinking for block in self._blocks() if isinstance(block, ThinkingBlock)]
+
+    @property
+    def results(self) -> list[ResultMessage]:
+        """How each turn ended."""
+        return [message for message in self.messages if isinstance(message, ResultMessage)]
+
+    def _blocks(self) -> list[object]:
+        said = [message for message in self.messages if isinstance(message, AssistantMessage)]
+        return [block for message in said for block in message.content]
 
 
-async def _session(url: str, home: Path, prompts: Sequence[str], played: Played, **environment: str) -> None:
-    @tool("send", "Send a message to another agent.", {"to": str, "body": str})
-    async def send(given: dict[str, Any]) -> dict[str, Any]:
-        played.sent.append(given)
-        return {"content": [{"type": "text", "text": json.dumps({"message_id": 7})}]}
-
-    options = ClaudeAgentOptions(
-        system_prompt="You are coder.",
-        mcp_servers={"hive": create_sdk_mcp_server("hive", tools=[send])},
-        permission_mode="bypassPermissions",
-        setting_sources=[],
-        strict_mcp_config=True,
-        cwd=home,
-        env={"HOME": str(home), "ANTHROPIC_BASE_URL": url, "IS_SANDBOX": "1", **environment},
-    )
-    async with ClaudeSDKClient(options) as client:
-        for prompt in prompts:
-            await client.query(prompt)
-            async for message in client.receive_response():
-                match message:
-                    case AssistantMessage():
-                        played.words += [block.text for block in message.content if isinstance(block, TextBlock)]
-                        thoughts = [block.thinking for block in message.content if isinstance(block, ThinkingBlock)]
-                        played.thoughts += thoughts
-                    case ResultMessage():
-                        played.results.append(message)
-
-
-QUIET = {"ANTHROPIC_API_KEY": "rehearsal-coder", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
-
-
-def play(scenario: str, home: Path, *prompts: str, environment: dict[str, str] | None = None) -> Played:
+def play(scenario: str, home: Path, *prompts: str, environment: Mapping[str, str] | None = None) -> Played:
     """Run one session of the real program through these prompts."""
+    sent: list[tuple[str, str]] = []
+
+    def send(to: str, body: str) -> str:
+        sent.append((to, body))
+        return '{"message_id": 7}'
 
     async def main() -> Played:
-        played = Played()
         rehearsal = await serve_rehearsal(parse_scenario(scenario))
         try:
-            async with asyncio.timeout(60):
-                await _session(rehearsal.url, home, prompts, played, **(environment or QUIET))
+            async with (
+                asyncio.timeout(WITHIN_SECONDS),
+                session(rehearsal.url, home, send, environment or key("coder")) as client,
+            ):
+                messages = [message for prompt in prompts for message in await turn(client, prompt)]
         finally:
             await rehearsal.aclose()
-        played.requests, played.unmatched = rehearsal.requests, rehearsal.unmatched
-        return played
+        return Played(sent, messages, rehearsal.requests, rehearsal.unmatched)
 
     return asyncio.run(main())
 
@@ -111,7 +99,7 @@ class TestClaude:
     def test_turn_with_tools(self, tmp_path: Path) -> None:
         """A turn goes through thinking, an MCP tool and Bash to a text, each read by the program as from the API."""
         played = play(STORY, tmp_path, "Mail from operator:\n> tell reviewer")
-        assert played.sent == [{"to": "reviewer", "body": "hello"}]
+        assert played.sent == [("reviewer", "hello")]
         assert played.thoughts == ["I should tell reviewer."]
         assert played.words == ["I will.", f"sent 7 from {tmp_path}"]
         assert [seen.rule for seen in played.requests] == ["rule 1", "rule 2", "rule 3"]
@@ -123,7 +111,7 @@ class TestClaude:
     def test_turns_of_one_session_do_not_mix(self, tmp_path: Path) -> None:
         """A second mail of the same words is a turn of its own."""
         played = play(STORY, tmp_path, "> tell anna", "> tell anna")
-        assert [sent["to"] for sent in played.sent] == ["anna", "anna"]
+        assert [to for to, _ in played.sent] == ["anna", "anna"]
         assert len(played.requests) == 6
 
     def test_rate_limit_is_waited_for(self, tmp_path: Path) -> None:
@@ -148,7 +136,7 @@ call = [{ tool = "send", input = { to = "anna", body = "once" } }]
 text = "done"
 """
         played = play(scenario, tmp_path, "go")
-        assert [sent["body"] for sent in played.sent] == ["once"]
+        assert played.sent == [("anna", "once")]
         assert [seen.attempt for seen in played.requests] == [1, 2, 1]
 
     def test_unmatched_request_is_visible_to_the_agent_too(self, tmp_path: Path) -> None:
@@ -173,3 +161,40 @@ text = "done"
         assert played.unmatched == ()
         assert "rule 1" in {seen.rule for seen in played.requests} <= {"rule 1", "aside", "count_tokens"}
         assert played.words == ["hi"]
+
+
+class TestDemo:
+    """The story of `make demo`."""
+
+    def test_story_with_three_sessions(self, tmp_path: Path) -> None:
+        """Three real sessions play the demo: a file is written, its tests run, and the operator has the answer."""
+        names = ("manager", "coder", "reviewer")
+        inboxes: dict[str, list[Mail]] = {name: [] for name in (*names, "operator")}
+
+        def send(sender: str, to: str, body: str) -> str:
+            number = 7 + sum(map(len, inboxes.values()))
+            inboxes[to].append(Mail(id=number, at="2026-01-02T03:04:05Z", sender=sender, body=body))
+            return f"sent as message {number}"
+
+        async def main() -> list[ResultMessage]:
+            ended: list[ResultMessage] = []
+            rehearsal = await serve_rehearsal(load_scenario(DEMO))
+            try:
+                async with asyncio.timeout(WITHIN_SECONDS), AsyncExitStack() as open_sessions:
+                    for name in ("manager", "coder", "reviewer", "manager"):
+                        home = tmp_path / name
+                        home.mkdir(exist_ok=True)
+                        client = await open_sessions.enter_async_context(
+                            session(rehearsal.url, home, lambda to, body, name=name: send(name, to, body), key(name))
+                        )
+                        messages = await turn(client, envelope.turn(inboxes[name][-1:]))
+                        ended += [message for message in messages if isinstance(message, ResultMessage)]
+            finally:
+                await rehearsal.aclose()
+            return ended
+
+        send("operator", "manager", ASK)
+        ended = asyncio.run(main())
+        assert [(each.is_error, each.result) for each in ended] == [(False, "Nothing left to do.")] * 4
+        assert [mail.body for mail in inboxes["operator"]] == [DONE]
+        assert "class SlugTest" in (tmp_path / "coder" / "slug.py").read_text()

@@ -18,8 +18,8 @@ DEMO = Path(hyperhive.rehearsal.__file__).with_name("scenarios") / "demo.toml"
 ASK = "Please have coder write slug.py,\nand let reviewer check it."
 KICK = "You were just (re)started. Check /state/ for your notes."
 DONE = (
-    "About your message 7: it is done. coder wrote slug.py in its home directory and ran its tests.\n"
-    "reviewer says: the tests pass, and slug() is short and does what its docstring says. Fine to use."
+    "About your message 7: coder wrote slug.py in its home directory and ran its tests.\n"
+    "reviewer, who read both, says: the tests pass, and slug() is short and does what its docstring says. Fine to use."
 )
 
 
@@ -63,9 +63,10 @@ class TestDemo:
         for wish in (ASK, "hello there", "coder: slug again"):
             company.send("operator", "manager", wish)
         company.run()
-        answers = sorted(company.asked("operator"))
-        assert [body.split(": ")[0] for body in answers] == [f"About your message {number}" for number in (8, 9, 10)]
-        assert "one story only" in answers[1]
+        answers = {body.split(":")[0]: body for body in company.asked("operator")}
+        assert len(company.asked("operator")) == 3
+        assert answers.keys() == {f"About your message {number}" for number in (8, 9, 10)}
+        assert "one story only" in answers["About your message 9"]
         assert len(company.asked("reviewer")) == 2
 
     def test_mail_that_comes_twice_is_answered_once(self, company: Company) -> None:
@@ -99,10 +100,8 @@ class TestDemo:
         """The review depends on what the tests really said."""
         company.send("coder", "reviewer", "Job 7: please check slug.py.\n\nFAILED\nexit code 1\n\nx = 1")
         company.run()
-        assert company.asked("operator") == [
-            "About your message 7: it is done. coder wrote slug.py in its home directory and ran its tests.\n"
-            "reviewer says: the tests fail; coder should look again before anyone uses it."
-        ]
+        (told_operator,) = company.asked("operator")
+        assert told_operator.endswith("the tests fail; coder should look again before anyone uses it.")
 
 
 class TestGoingOn:
