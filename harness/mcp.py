@@ -73,7 +73,7 @@ class Client:
 async def serve(link: Link) -> None:
     """Serve the tools until standard input ends."""
     client = Client(link)
-    server = tools.build_server(await client.role(), client.call)
+    server = tools.build_server(await client.role(), client.call, typed=True)
     async with stdio_server() as (read, write):
         await server.run(read, write, server.create_initialization_options())
 

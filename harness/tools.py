@@ -103,14 +103,14 @@ class Definition:
     idempotent: bool
     roles: frozenset[Role] = frozenset({"agent", "manager"})
 
-    def as_tool(self) -> Tool:
+    def as_tool(self, *, typed: bool) -> Tool:
         """Return what a client is told of it."""
         return Tool(
             name=self.name,
             title=self.title,
             description=self.description,
             input_schema=_schema(self.arguments),
-            output_schema=self.result.model_json_schema(by_alias=True),
+            output_schema=self.result.model_json_schema(by_alias=True) if typed else None,
             annotations=ToolAnnotations(
                 title=self.title,
                 read_only_hint=self.read_only,
@@ -162,23 +162,27 @@ def definitions(role: Role) -> tuple[Definition, ...]:
     return tuple(definition for definition in DEFINITIONS if role in definition.roles)
 
 
-def build_server(role: Role, call: Call) -> Server[Any]:
-    """Return an MCP server of a role's tools, whose work `call` does."""
+def build_server(role: Role, call: Call, *, typed: bool) -> Server[Any]:
+    """Return an MCP server of a role's tools, whose work `call` does.
+
+    With ``typed`` a result is given as data too. `claude` would show the model that instead of the text, and so mail
+    without its envelope.
+    """
     by_name = {definition.name: definition for definition in definitions(role)}
 
     async def list_tools(_: ServerRequestContext[Any], __: PaginatedRequestParams | None) -> ListToolsResult:
-        return ListToolsResult(tools=[definition.as_tool() for definition in by_name.values()])
+        return ListToolsResult(tools=[definition.as_tool(typed=typed) for definition in by_name.values()])
 
     async def call_tool(_: ServerRequestContext[Any], asked: CallToolRequestParams) -> CallToolResult:
         definition = by_name.get(asked.name)
         if definition is None:
             return _failed(f"no tool {asked.name!r}; there are {', '.join(by_name)}")
-        return await _run(definition, asked.arguments or {}, call)
+        return await _run(definition, asked.arguments or {}, call, typed=typed)
 
     return Server(SERVER, version=VERSION, on_list_tools=list_tools, on_call_tool=call_tool)
 
 
-async def _run(definition: Definition, given: dict[str, Any], call: Call) -> CallToolResult:
+async def _run(definition: Definition, given: dict[str, Any], call: Call, *, typed: bool) -> CallToolResult:
     try:
         arguments = definition.arguments.model_validate(given)
         reply = await call(definition.name, arguments.model_dump())
@@ -189,7 +193,7 @@ async def _run(definition: Definition, given: dict[str, Any], call: Call) -> Cal
     result = definition.result.model_validate(dict(reply))
     return CallToolResult(
         content=[TextContent(type="text", text=result.text())],
-        structured_content=result.model_dump(by_alias=True),
+        structured_content=result.model_dump(by_alias=True) if typed else None,
     )
 
 

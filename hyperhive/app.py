@@ -161,6 +161,7 @@ class Daemon:
                 isolated=self._runtime.isolated,
                 rehearsal_url=rehearsal_url,
             ),
+            agents_may_ask=self._config.questions,
         )
         limit = self._config.limits.connections_per_socket
         homes = Homes(self._directories, host, max_connections=limit)
@@ -176,7 +177,14 @@ class Daemon:
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.url = f"http://{address}/"
         hosts = frozenset({address, f"localhost:{port}", f"127.0.0.1:{port}"})
-        pages = site(Site(hive=self._dispatcher.hive, token=_token(self._directories.token_file), hosts=hosts))
+        pages = site(
+            Site(
+                dispatcher=self._dispatcher,
+                history=self._history,
+                token=_token(self._directories.token_file),
+                hosts=hosts,
+            ),
+        )
         server = HttpServer(pages, listener)
         await server.open()
         self._stack.push_async_callback(server.close)

@@ -30,8 +30,8 @@ _FORBIDDEN_WORDS = frozenset(
 _SECRET = re.compile(r"sk-ant-[A-Za-z0-9_-]*")
 _PLAIN = re.compile(r"[^\s\"'=\\\x00-\x1f\x7f-\x9f]+")
 _FIRST = ("timestamp", "level", "event")
-# These speak of every request, or of themselves, at info.
-_QUIET = ("uvicorn.access", "asyncio", "httpx", "mcp", "alembic", "sqlalchemy")
+# At info these speak of every request, or of their own start and end, which the daemon says itself.
+_QUIET = ("uvicorn.access", "uvicorn.error", "asyncio", "httpx", "mcp", "alembic", "sqlalchemy")
 
 Event = MutableMapping[str, Any]
 

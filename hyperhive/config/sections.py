@@ -68,9 +68,6 @@ class LimitsConfig:
     action_seconds: float = attrs.field(
         default=120.0, metadata=key(rules.number(1, 3600), "one such action; what takes longer is killed")
     )
-    start_grace_seconds: float = attrs.field(
-        default=10.0, metadata=key(rules.number(0, 600), "an agent that ends this soon has failed to start")
-    )
     stop_grace_seconds: float = attrs.field(
         default=10.0, metadata=key(rules.number(0, 600), "between the request to stop and the kill")
     )
@@ -126,6 +123,9 @@ class Config:
     )
     manager: bool = attrs.field(
         default=True, metadata=key(rules.flag(), "whether the hive has its manager from the first start")
+    )
+    questions: bool = attrs.field(
+        default=False, metadata=key(rules.flag(), "whether agents may ask the operator; the manager always may")
     )
     claude: ClaudeConfig = ClaudeConfig()
     limits: LimitsConfig = LimitsConfig()

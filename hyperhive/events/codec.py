@@ -82,7 +82,7 @@ def decode(type_name: str, data: str | bytes) -> Any:
         if decoder is not None:
             return decoder(data)
         return _upcast(type_name, data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BadData(f"the data of a {type_name} does not fit: {error}") from error
 
 

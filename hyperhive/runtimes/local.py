@@ -220,8 +220,11 @@ class Local(abc.ABC):
         async for _ in _looks(KILL_SECONDS):
             found = await self._scan()
             run = self._run(spec.name, found)
-            if run is not None and run.generation == spec.generation:
-                return None
+            if run is not None and run.generation == spec.generation and procfs.alive(run.keeper):
+                if self._program(run.keeper.pid) is not None:
+                    return None
+                # It is about to run, or has just ended.
+                continue
             if run is not None or spec.name in found:
                 await self._kill(spec.name)
             lock = os.open(self._records.lock_file(spec.name), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

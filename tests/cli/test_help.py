@@ -15,7 +15,7 @@ from hyperhive.cli.table import COMMANDS
 from tests.cli.program import PROGRAM, Program
 
 # What the commands need and --help must not pay for.
-HEAVY = ("attr", "attrs", "rich", "structlog", "sqlalchemy", "msgspec", "asyncio", "socket", "claude_agent_sdk", "mcp")
+HEAVY = ("rich", "structlog", "sqlalchemy", "msgspec", "asyncio", "socket", "claude_agent_sdk", "mcp")
 
 
 def command(name: str) -> click.Command:
@@ -66,10 +66,11 @@ class TestSpeed:
 
     @pytest.mark.parametrize("arguments", [["--help"], *([*name.split(), "--help"] for name in LEAVES)])
     def test_help_imports_nothing_heavy(self, arguments: list[str]) -> None:
-        """No help imports what only the work itself needs."""
+        """No help imports what only the work itself needs; the first one not even attrs (60 ms)."""
+        heavy = HEAVY if len(arguments) > 1 else (*HEAVY, "attr")
         script = (
             "import sys; from hyperhive.cli.main import run; code = run(sys.argv[1:]);"
-            f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr); sys.exit(code)"
+            f"print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr); sys.exit(code)"
         )
         ended = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, check=False, text=True)
         assert (ended.returncode, ended.stderr.strip()) == (0, "[]")

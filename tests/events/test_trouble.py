@@ -16,7 +16,7 @@ import pytest
 
 from hyperhive.events import chain
 from hyperhive.events.envelope import DAEMON
-from hyperhive.events.log import Log, LogFailed, LogFull, connect
+from hyperhive.events.log import Log, LogFull, connect
 from hyperhive.events.messages import MessageSent
 from tests.events.appender import BATCH
 
@@ -171,7 +171,7 @@ class TestFailingDisk:
             text=True,
             check=False,
             timeout=60,
-            preexec_fn=small_files,  # noqa: PLW1509 - this test has no threads
+            preexec_fn=small_files,
         )
         self.check(ended, hive_db)
 
@@ -206,11 +206,3 @@ class TestKilled:
             assert found == list(range(1, len(found) + 1))
             assert len(found) >= acknowledged
             assert chain.verify(hive_db).count == len(found)
-
-    def test_failed_is_final(self, hive_db: Path) -> None:
-        """A log whose file was taken away from it fails instead of answering."""
-        log = Log(connect(hive_db))
-        log.connection.close()
-        send(log)
-        with pytest.raises(LogFailed, match="closed database"):
-            log.commit()

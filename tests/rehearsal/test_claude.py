@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -18,7 +19,7 @@ from hyperhive.rehearsal.record import Seen
 from hyperhive.rehearsal.scenario import load_scenario, parse_scenario
 from hyperhive.rehearsal.server import serve_rehearsal
 from tests.rehearsal.sessions import key, session, turn
-from tests.rehearsal.test_demo import ASK, DEMO, DONE
+from tests.rehearsal.story import ASK, DEMO, DONE
 
 pytestmark = pytest.mark.hive
 
@@ -185,7 +186,7 @@ class TestDemo:
                         home = tmp_path / name
                         home.mkdir(exist_ok=True)
                         client = await open_sessions.enter_async_context(
-                            session(rehearsal.url, home, lambda to, body, name=name: send(name, to, body), key(name))
+                            session(rehearsal.url, home, partial(send, name), key(name))
                         )
                         messages = await turn(client, envelope.turn(inboxes[name][-1:]))
                         ended += [message for message in messages if isinstance(message, ResultMessage)]

@@ -6,21 +6,13 @@ from pathlib import Path
 
 import pytest
 
-import hyperhive.rehearsal
 from harness import envelope
 from harness.wire import Mail
 from hyperhive.rehearsal.conversation import conversation, hear
 from hyperhive.rehearsal.scenario import load_scenario
 from tests.rehearsal.players import Company
+from tests.rehearsal.story import ASK, DEMO, DONE, KICK
 from tests.rehearsal.talk import request, said, told
-
-DEMO = Path(hyperhive.rehearsal.__file__).with_name("scenarios") / "demo.toml"
-ASK = "Please have coder write slug.py,\nand let reviewer check it."
-KICK = "You were just (re)started. Check /state/ for your notes."
-DONE = (
-    "About your message 7: coder wrote slug.py in its home directory and ran its tests.\n"
-    "reviewer, who read both, says: the tests pass, and slug() is short and does what its docstring says. Fine to use."
-)
 
 
 @pytest.fixture

@@ -1,0 +1,163 @@
+"""Every command line, word for word; no tool is run here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hyperhive.runtimes import keeper, marks
+from hyperhive.runtimes.host import Python
+from hyperhive.runtimes.process import command_argv, process_environment
+from hyperhive.runtimes.protocol import Spec
+from hyperhive.runtimes.sandbox import Bwrap, System, sandbox_argv, sandbox_environment, shown
+
+SPEC = Spec(
+    name="coder",
+    state=Path("/data/agents/coder/state"),
+    socket_dir=Path("/run/hyperhive/agents/coder"),
+    log=Path("/data/agents/coder/log"),
+    generation=3,
+    environment={"COLOUR": "green and blue"},
+)
+PYTHON = Python(
+    executable=Path("/srv/hive/.venv/bin/python"),
+    trees=(Path("/srv/hive/.venv"), Path("/root/.pyenv/versions/3.11.7"), Path("/srv/hive/harness")),
+    links=((Path("/srv/python"), "/root/.pyenv/versions/3.11.7"),),
+    path=(Path("/srv/hive"),),
+)
+DEBIAN = System(
+    roots=(("bin", "usr/bin"), ("lib", None)),
+    etc=("hosts", "ssl/certs"),
+    proc=frozenset({"sys", "keys"}),
+    nix=False,
+    generated=Path("/run/hyperhive/containers/etc"),
+)
+NEW = Bwrap(path="/usr/bin/bwrap", sizes=True, no_nesting=True)
+OLD = Bwrap(path="/usr/bin/bwrap", sizes=False, no_nesting=False)
+
+
+def words(text: str) -> list[str]:
+    """Split a command line as it is written below: one group of words a line."""
+    return text.split()
+
+
+class TestSandbox:
+    """bubblewrap's."""
+
+    def test_word_for_word(self) -> None:
+        """The whole command line: namespaces, the allow-list of mounts in this order, the environment, the program."""
+        argv = sandbox_argv(
+            SPEC, ("python", "-m", "harness"), environment={"A": "x y"}, bwrap=NEW, system=DEBIAN, python=PYTHON
+        )
+        *before, value, separator, program, flag, module = argv
+        assert before == words(
+            """
+            /usr/bin/bwrap
+            --unshare-user --unshare-pid --unshare-ipc --unshare-uts --unshare-cgroup-try
+            --uid 1000 --gid 1000 --hostname h-coder
+            --cap-drop ALL --new-session --die-with-parent --disable-userns
+            --ro-bind /usr /usr --symlink usr/bin /bin --ro-bind /lib /lib
+            --ro-bind-try /etc/hosts /etc/hosts --ro-bind-try /etc/ssl/certs /etc/ssl/certs
+            --ro-bind /run/hyperhive/containers/etc/passwd /etc/passwd
+            --ro-bind /run/hyperhive/containers/etc/group /etc/group
+            --ro-bind /run/hyperhive/containers/etc/nsswitch.conf /etc/nsswitch.conf
+            --proc /proc --ro-bind /proc/sys /proc/sys --ro-bind /dev/null /proc/keys
+            --dev /dev --size 67108864 --tmpfs /dev/shm --remount-ro /dev
+            --size 1073741824 --tmpfs /tmp --symlink ../tmp /var/tmp
+            --ro-bind /srv/hive/.venv /srv/hive/.venv
+            --ro-bind /root/.pyenv/versions/3.11.7 /root/.pyenv/versions/3.11.7
+            --ro-bind /srv/hive/harness /srv/hive/harness
+            --symlink /root/.pyenv/versions/3.11.7 /srv/python
+            --bind /data/agents/coder/state /state
+            --ro-bind /run/hyperhive/agents/coder /run/hyperhive
+            --remount-ro / --chdir /state
+            --unsetenv HYPERHIVE_CONTAINER --setenv A
+            """
+        )
+        assert (value, separator, program, flag, module) == ("x y", "--", "python", "-m", "harness")
+
+    def test_older_bubblewrap(self) -> None:
+        """An older bubblewrap gets no option that it does not know; all else is the same."""
+        new, old = (
+            sandbox_argv(SPEC, ("true",), environment={}, bwrap=bwrap, system=DEBIAN, python=PYTHON)
+            for bwrap in (NEW, OLD)
+        )
+        sizes = {index + offset for index, word in enumerate(new) if word == "--size" for offset in (0, 1)}
+        assert old == tuple(word for index, word in enumerate(new) if index not in sizes and word != "--disable-userns")
+
+    def test_nix(self) -> None:
+        """Where programs live in a store, the store is shown."""
+        nixos = System(roots=(), etc=(), proc=frozenset(), nix=True, generated=Path("/g"))
+        argv = " ".join(sandbox_argv(SPEC, ("true",), environment={}, bwrap=NEW, system=nixos, python=PYTHON))
+        assert "--ro-bind /nix/store /nix/store --ro-bind-try /run/current-system /run/current-system" in argv
+        assert Path("/nix/store") in shown(nixos, PYTHON)
+
+    def test_environment(self) -> None:
+        """The environment names things as they are inside, and what the spec adds comes last."""
+        environment = sandbox_environment(SPEC, PYTHON)
+        assert environment.pop("TZ")
+        assert environment == {
+            "HOME": "/state",
+            "USER": "agent",
+            "LOGNAME": "agent",
+            "SHELL": "/bin/sh",
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin:/run/current-system/sw/bin"
+            ":/state/.local/bin:/srv/hive/.venv/bin",
+            "LANG": "C.UTF-8",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": "/srv/hive",
+            "HYPERHIVE_AGENT": "coder",
+            "HYPERHIVE_GENERATION": "3",
+            "HYPERHIVE_STATE": "/state",
+            "HYPERHIVE_SOCKET": "/run/hyperhive/agent.sock",
+            "COLOUR": "green and blue",
+        }
+
+    def test_what_every_agent_reads(self) -> None:
+        """The directories where nothing private may lie are those that are mounted."""
+        assert shown(DEBIAN, PYTHON) == (Path("/usr"), Path("/lib"), *PYTHON.trees)
+
+
+class TestProcess:
+    """The plain runtime's."""
+
+    def test_environment(self) -> None:
+        """The environment names the host's paths, because there are no others."""
+        environment = process_environment(SPEC, PYTHON)
+        assert environment["HOME"] == environment["HYPERHIVE_STATE"] == "/data/agents/coder/state"
+        assert environment["HYPERHIVE_SOCKET"] == "/run/hyperhive/agents/coder/agent.sock"
+        assert environment["COLOUR"] == "green and blue"
+
+    def test_command(self) -> None:
+        """A command for a terminal begins with an empty environment, in the state directory."""
+        assert command_argv(SPEC, ("claude", "login now"), {"A": "x y"}) == (
+            *("/usr/bin/env", "-i", "A=x y", "/bin/sh", "-c", 'cd "$0" && exec "$@"', "/data/agents/coder/state"),
+            *("claude", "login now"),
+        )
+
+
+class TestKeeper:
+    """The two shells'."""
+
+    def test_keeper(self) -> None:
+        """The keeper runs the words as they are, and leaves the status in its file."""
+        assert keeper.keeper_argv(("a b", "$c"), exit_file=Path("/run/x.exit")) == (
+            "/bin/sh",
+            "-c",
+            '(exec "$@" </dev/null 2>&1); printf "%s\\n" "$?" >"$0"',
+            "/run/x.exit",
+            "a b",
+            "$c",
+        )
+
+    def test_relay(self) -> None:
+        """The relay's limit is given in the shell's unit."""
+        assert keeper.relay_argv(1024 * 1024)[-1] == "2048"
+
+
+class TestMark:
+    """The word that is searched for."""
+
+    def test_mark(self) -> None:
+        """It names hive, container and generation."""
+        assert marks.mark("1b4e", "coder", 3) == "1b4e/h-coder/3"

@@ -1,0 +1,101 @@
+"""A program on a person's terminal behaves as if it had it, and has another one."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Sequence
+
+import pytest
+
+ATTACH = "import sys; from hyperhive.runtimes.terminal import attach; sys.exit(attach(sys.argv[1:]))"
+ENVIRONMENT = {"PYTHONPATH": ":".join(sys.path), "PATH": os.environ["PATH"]}
+
+
+class Person:
+    """Someone at a terminal, who has started a program there through `attach`."""
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self.pid, self.terminal = pty.fork()
+        if self.pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
+            os.execve(sys.executable, (sys.executable, "-c", ATTACH, *argv), ENVIRONMENT)
+        self.seen = ""
+
+    def sees(self, text: str) -> None:
+        """Wait until this stands on the screen, or the program has ended."""
+        while text not in self.seen:
+            try:
+                said = os.read(self.terminal, 65536)
+            except OSError:
+                break
+            self.seen += said.decode()
+        assert text in self.seen
+
+    def types(self, text: str) -> None:
+        """Press keys."""
+        os.write(self.terminal, text.encode())
+
+    def resizes(self, rows: int, columns: int) -> None:
+        """Change the window."""
+        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def exit_status(self) -> int:
+        """Wait for the end."""
+        status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        os.close(self.terminal)
+        return status
+
+
+def test_talk_and_status() -> None:
+    """What is typed arrives, what is printed is seen, and the exit status is the program's."""
+    person = Person(("sh", "-c", 'read answer; echo "got $answer"; exit 7'))
+    person.types("hello\r")
+    person.sees("got hello")
+    assert person.exit_status() == 7
+
+
+def test_window() -> None:
+    """The program knows the window's size, also when it changes."""
+    person = Person(("sh", "-c", "trap 'stty size; exit' WINCH; stty size; while :; do sleep 0.05; done"))
+    person.sees("33 77")
+    person.resizes(40, 120)
+    person.sees("40 120")
+    assert person.exit_status() == 0
+
+
+def test_interrupt() -> None:
+    """Ctrl-C is the program's, and a death by signal shows as a shell shows it."""
+    person = Person(("sh", "-c", "echo ready; exec sleep 1000"))
+    person.sees("ready")
+    person.types("\x03")
+    assert person.exit_status() == 130
+
+
+def test_terminal_of_its_own() -> None:
+    """The program's terminal is not the person's, so nothing can be typed into theirs."""
+    person = Person(("sh", "-c", "echo mine: $(tty)."))
+    outer = os.ttyname(os.open(os.ptsname(person.terminal), os.O_RDWR | os.O_NOCTTY))
+    person.sees("mine: /dev/pts/")
+    person.sees(".")
+    person.exit_status()
+    assert f"mine: {outer}." not in person.seen
+
+
+def test_not_there() -> None:
+    """A program that cannot be run says so, with a shell's status."""
+    person = Person(("/nowhere/claude",))
+    person.sees("/nowhere/claude: No such file or directory")
+    assert person.exit_status() == 127
+
+
+@pytest.mark.parametrize(("script", "status"), [("exit 3", 3), ("kill -9 $$", 137), ("[ -t 0 ] || exit 4", 4)])
+def test_without_a_terminal(script: str, status: int) -> None:
+    """Without a terminal the program is run as it is, and its status is had."""
+    argv = (sys.executable, "-c", ATTACH, "sh", "-c", script)
+    assert subprocess.run(argv, stdin=subprocess.DEVNULL, env=ENVIRONMENT, check=False).returncode == status
