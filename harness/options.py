@@ -27,8 +27,8 @@ ENVIRONMENT = {
     "CLAUDE_CODE_DISABLE_AUTO_MEMORY": "1",
     # A recv waits for 180 s, and for a daemon that is away as long as it takes.
     "MCP_TOOL_TIMEOUT": "86400000",
-    # Takes the credentials out of what the agent's commands see. Bash looks there only where it does not believe to have
-    # come over a network: `claude` gives it a socket as standard input, and with a SHLVL below 2 it then runs ~/.bashrc.
+    # Takes the credentials out of what the agent's commands see. Bash reads it only where it does not take itself for a
+    # remote shell: `claude` gives it a socket as standard input, and with a SHLVL below 2 it would run ~/.bashrc.
     "SHLVL": "1",
     "BASH_ENV": str(Path(__file__).with_name("bash_env.sh")),
 }

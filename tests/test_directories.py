@@ -181,13 +181,17 @@ class TestCreate:
 
     def test_no_permission(self, directories: Directories, place: Path) -> None:
         """Where one may not write, the message says where, whose it is and who one is."""
+        place.chmod(0o555)
         said = as_nobody(directories.create)
-        assert said.startswith(f"DirectoryError: no permission to write in {place} (uid 0, mode 0755) as uid")
+        assert said.startswith(
+            f"DirectoryError: no permission to write in {place} (uid {os.geteuid()}, mode 0555) as uid"
+        )
         assert "--data-dir" in said
 
     def test_existing_one_without_permission(self, directories: Directories) -> None:
-        """So for a directory that is there and somebody else's."""
-        directories.data.mkdir(mode=0o755)
+        """So for a directory that is there already."""
+        directories.data.mkdir()
+        directories.data.chmod(0o555)
         assert f"no permission to write in {directories.data}" in as_nobody(directories.create)
 
     def test_a_file_in_the_way(self, directories: Directories) -> None:

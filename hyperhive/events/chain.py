@@ -59,7 +59,7 @@ def verify(path: Path) -> Verified:
         for row in rows:
             _check(position + 1, row, head, versions)
             position, head = position + 1, row[9]
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of an error that quotes damaged bytes
         raise ChainBroken(position + 1, f"SQLite cannot read it: {error}") from error
     finally:
         connection.close()

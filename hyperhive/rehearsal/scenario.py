@@ -17,10 +17,18 @@ HIVE_PREFIX = "mcp__hive__"
 BUILT_IN = ("speaker", "read")
 """Placeholders that every rule has: who speaks, and what they have just read."""
 
-_CONDITION_KEYS = (
-    "name", "who", "contains", "matches", "unless", "result", "failed", "turn", "step", "once", "times",
-)  # fmt: skip
-_SCRIPT_KEYS = ("text", "thinking", "call", "error", "stop_reason", "delay_seconds", "stream", "usage")
+_CONDITION = ("name", "who", "contains", "matches", "unless", "result", "failed", "turn", "step", "once", "times")
+_SCRIPT = ("text", "thinking", "call", "error", "stop_reason", "delay_seconds", "stream", "usage")
+KEYS = {
+    "scenario": ("about", "rule", "default"),
+    "rule": (*_CONDITION, *_SCRIPT),
+    "default": ("who", *_SCRIPT),
+    "call": ("tool", "input"),
+    "error": ("status", "type", "message", "retry_after_seconds", "retry"),
+    "stream": ("chunk_characters", "chunk_delay_seconds", "cut_after_chunks"),
+    "usage": ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"),
+}
+"""Every key that may stand in a scenario, by the table it stands in."""
 _STOP_REASONS = ("end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal")
 _ERROR_TYPES = {
     400: "invalid_request_error",
@@ -52,10 +60,10 @@ def parse_scenario(text: str, source: str = "scenario") -> Scenario:
     """Read a scenario from its text; ``source`` is how errors call it."""
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ScenarioError(f"{source}: is not TOML: {error}") from None
     top = Table(raw, source)
-    top.only(("about", "rule", "default"))
+    top.only(KEYS["scenario"])
     rules = tuple(_rule(table, number) for number, table in enumerate(top.tables("rule"), 1))
     default = top.table("default")
     if not rules and default is None:
@@ -73,7 +81,7 @@ def _rule(table: Table, number: int) -> Rule:
     name = table.text("name")
     label = f"rule {number} ({name})" if name else f"rule {number}"
     table = table.called(label)
-    table.only((*_CONDITION_KEYS, *_SCRIPT_KEYS))
+    table.only(KEYS["rule"])
     condition = _condition(table)
     rule = Rule(label=label, condition=condition, script=_script(table))
     _check_placeholders(table, rule)
@@ -82,7 +90,7 @@ def _rule(table: Table, number: int) -> Rule:
 
 def _default(table: Table) -> Rule:
     table = table.called("default")
-    table.only(("who", *_SCRIPT_KEYS))
+    table.only(KEYS["default"])
     rule = Rule(label="default", condition=Condition(who=table.names("who")), script=_script(table))
     _check_placeholders(table, rule)
     return rule
@@ -133,7 +141,7 @@ def _script(table: Table) -> Script:
 
 
 def _call(table: Table) -> Call:
-    table.only(("tool", "input"))
+    table.only(KEYS["call"])
     name = table.text("tool")
     if not name:
         raise table.wrong("tool", 'is needed: the name of a tool, such as "send" or "Bash"')
@@ -147,7 +155,7 @@ def _tool_name(name: str) -> str:
 
 
 def _fault(table: Table) -> Fault:
-    table.only(("status", "type", "message", "retry_after_seconds", "retry"))
+    table.only(KEYS["error"])
     status = table.whole("status", 400)
     if status is None or status > 599:
         raise table.wrong("status", "is needed: an HTTP status from 400 to 599, such as 429, 500 or 529")
@@ -163,7 +171,7 @@ def _fault(table: Table) -> Fault:
 def _pace(table: Table | None) -> Pace:
     if table is None:
         return Pace()
-    table.only(("chunk_characters", "chunk_delay_seconds", "cut_after_chunks"))
+    table.only(KEYS["stream"])
     return Pace(
         chunk_characters=table.whole("chunk_characters", 1) or Pace().chunk_characters,
         chunk_delay_seconds=table.number("chunk_delay_seconds") or 0.0,
@@ -174,9 +182,8 @@ def _pace(table: Table | None) -> Pace:
 def _usage(table: Table | None) -> Usage:
     if table is None:
         return Usage()
-    keys = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-    table.only(keys)
-    return Usage(**{key: table.whole(key, 0) for key in keys})
+    table.only(KEYS["usage"])
+    return Usage(**{key: table.whole(key, 0) for key in KEYS["usage"]})
 
 
 def _check_placeholders(table: Table, rule: Rule) -> None:

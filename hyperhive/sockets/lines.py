@@ -2,14 +2,14 @@
 
 A request without an ``id`` is answered before the next one of its connection is looked at; where the protocol has ids,
 requests with one are answered as they are ready. A client that does not read its replies is cut off rather than
-remembered without end.
+remembered without end, and one that sends without end gets its turn like any other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -19,8 +19,10 @@ import attrs
 import structlog
 
 from harness import wire
-from hyperhive.commands.errors import Refused
+from hyperhive.commands.errors import Invalid, Refused, Unavailable
 from hyperhive.events.log import LogFailed
+from hyperhive.sockets.hangup import Hangup
+from hyperhive.sockets.requests import MAX_ID_CHARACTERS
 
 log = structlog.get_logger("sockets")
 
@@ -31,8 +33,14 @@ Handler = Callable[["Connection", Request], Awaitable[Reply | None]]
 
 MAX_OPEN_REQUESTS = 64
 """Requests with ids that one connection may have open, and requests without that it may have waiting."""
+MAX_HELD_BYTES = 4 * wire.MAX_LINE_BYTES
+"""What the clients of one socket may have in hand together: lines that have not ended, requests without an answer."""
 MAX_UNREAD_BYTES = 4 * wire.MAX_LINE_BYTES
-"""Replies that a client has not read; past it the connection is cut."""
+"""Replies that a client has not read; past it, or past four times as much on its socket, it is cut off."""
+LINES_AT_ONCE = 64
+"""Lines taken from one client before others have their turn."""
+MAX_ERROR_CHARACTERS = 1_000
+"""Of an error's text, which may repeat what the client sent."""
 
 
 @attrs.frozen(kw_only=True)
@@ -58,45 +66,76 @@ class LineServer:
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:
-        """Listen; a socket file that nobody listens on any more is replaced."""
+        """Listen; a socket file that is there already is replaced: whoever opens is alone in the run directory."""
         self.path.unlink(missing_ok=True)
-        before = os.umask(0o777 & ~self._mode)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
+            listener.bind(str(self.path))
+            # Nobody can connect before it listens, so the mode comes in time; a umask would be everybody's.
+            self.path.chmod(self._mode)
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_unix_server(lambda: Connection(self), str(self.path), backlog=256)
-        finally:
-            os.umask(before)
+            self._server = await loop.create_unix_server(lambda: Connection(self), sock=listener, backlog=256)
+        except BaseException:
+            listener.close()
+            raise
 
     async def close(self) -> None:
-        """Stop listening and end every connection."""
-        if self._server is not None:
-            self._server.close()
-        for connection in list(self.connections):
+        """Stop listening, end every connection, and return once nothing works for any of them."""
+        if self._server is None:
+            return
+        self._server.close()
+        connections = list(self.connections)
+        for connection in connections:
             connection.abort()
+        for connection in connections:
+            await connection.ended()
         with contextlib.suppress(FileNotFoundError):
             self.path.unlink()
+
+    @property
+    def held(self) -> int:
+        """Bytes of requests that the clients have in hand."""
+        return sum(connection.held for connection in self.connections)
+
+    @property
+    def unread(self) -> int:
+        """Bytes of replies that the clients have not read."""
+        return sum(connection.unread for connection in self.connections)
 
 
 class Connection(asyncio.Protocol):
     """One client."""
 
     def __init__(self, server: LineServer) -> None:
+        self.closed = asyncio.Event()
         self._server = server
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._scanned = 0
-        self._waiting: deque[Request] = deque()
+        self._skipping = False
+        """Whether the line that comes in has been refused already."""
+        self._open_bytes = 0
+        self._waiting: deque[tuple[Request, int]] = deque()
         self._serial: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._hangup: Hangup | None = None
+
+    @property
+    def held(self) -> int:
+        """Bytes of the line that has not ended, and of requests without an answer."""
+        return len(self._buffer) + self._open_bytes
+
+    @property
+    def unread(self) -> int:
+        """Bytes of replies that the client has not read."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a client in, or turn it away where there are too many."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - unix streams are
         self._transport = transport
         if len(self._server.connections) >= self._server.max_connections:
-            limit = self._server.max_connections
-            self.write(self._server.protocol.error("unavailable", f"{limit} connections are open here; close some"))
+            self._refuse(Unavailable(f"{self._server.max_connections} connections are open here; close some"), {})
             transport.close()
             return
         self._server.connections.add(self)
@@ -105,37 +144,45 @@ class Connection(asyncio.Protocol):
         """Drop what the client still waited for."""
         self._server.connections.discard(self)
         self._waiting.clear()
+        if self._hangup is not None:
+            self._hangup.close()
         for task in self._tasks:
             task.cancel()
-        if not self.closed.done():
-            self.closed.set_result(None)
+        self.closed.set()
+
+    async def ended(self) -> None:
+        """Return once the client is gone and nothing works for it any more."""
+        await self.closed.wait()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def data_received(self, data: bytes) -> None:
-        """Cut what came into lines."""
+        """Take what came."""
         self._buffer += data
-        while (end := self._buffer.find(b"\n", self._scanned)) >= 0:
-            line = bytes(self._buffer[: end + 1])
-            del self._buffer[: end + 1]
-            self._scanned = 0
-            self._line(line)
-        self._scanned = len(self._buffer)
-        if self._scanned > wire.MAX_LINE_BYTES:
-            # What follows could only be read by reading all of it: this connection ends.
-            self._refuse(wire.WireError("too_large", f"a line of over {wire.MAX_LINE_BYTES} bytes"), None)
-            self._close()
+        self._take_lines()
+
+    def eof_received(self) -> bool:
+        """Answer what a client that only ended its own side waits for still; drop it where the client is gone."""
+        assert self._transport is not None  # noqa: S101 - it is connected
+        hangup = Hangup(self._transport.get_extra_info("socket").fileno(), self.abort)
+        if hangup.has_come():
+            hangup.close()
+            return False
+        self._hangup = hangup
+        if self._buffer and not self._skipping:
+            self._line(bytes(self._buffer))
+        self._buffer.clear()
+        return bool(self._tasks)
 
     def write(self, reply: Reply) -> None:
-        """Write one line; cut off a client that does not read."""
+        """Write one line; cut off a client that does not read. Raises `wire.WireError` for one that is too large."""
+        line = wire.encode(reply)
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        try:
-            line = wire.encode(reply)
-        except wire.WireError as error:
-            line = wire.encode({**self._server.protocol.error(error.code, str(error)), **self._id(reply)})
         transport.write(line)
-        if transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
-            log.warning("client_cut_off", socket=self._server.path.name, unread=transport.get_write_buffer_size())
+        unread = self.unread
+        if unread > MAX_UNREAD_BYTES or (unread and self._server.unread > 4 * MAX_UNREAD_BYTES):
+            log.warning("client_cut_off", socket=str(self._server.path), unread=unread)
             transport.abort()
 
     def abort(self) -> None:
@@ -143,56 +190,114 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def _take_lines(self) -> None:
+        """Cut what came into lines, so many at a time; the rest after whatever else is ready."""
+        assert self._transport is not None  # noqa: S101 - it is connected
+        for _ in range(LINES_AT_ONCE):
+            end = self._buffer.find(b"\n", self._scanned)
+            if end < 0:
+                break
+            line = bytes(self._buffer[: end + 1])
+            del self._buffer[: end + 1]
+            self._scanned = 0
+            if not self._skipping:
+                self._line(line)
+            self._skipping = False
+        else:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._take_more)
+            return
+        self._scanned = len(self._buffer)
+        if self._scanned > wire.MAX_LINE_BYTES:
+            self._skip(wire.WireError("too_large", f"a line of over {wire.MAX_LINE_BYTES} bytes"))
+        elif self._buffer and self._server.held > MAX_HELD_BYTES:
+            self._skip(_too_much_held())
+
+    def _take_more(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._take_lines()
+
+    def _skip(self, error: Refused | wire.WireError) -> None:
+        """Refuse the line that comes in, once, and drop all of it."""
+        if not self._skipping:
+            self._refuse(error, {})
+        self._skipping = True
+        self._buffer.clear()
+        self._scanned = 0
+
     def _line(self, line: bytes) -> None:
         """Take one line."""
+        request: Request = {}
         try:
-            request = wire.decode(line)
-        except wire.WireError as error:
-            self._refuse(error, None)
-            return
-        out_of_turn = "id" in request and self._server.protocol.ids
-        open_requests = len(self._tasks) if out_of_turn else len(self._waiting)
-        if open_requests >= MAX_OPEN_REQUESTS:
-            self._refuse(wire.WireError("unavailable", f"{MAX_OPEN_REQUESTS} requests are open; read replies"), request)
-            return
+            request = self._read(line)
+            self._admit(request, len(line))
+        except (Refused, wire.WireError) as error:
+            self._refuse(error, request)
+
+    def _read(self, line: bytes) -> Request:
+        request = wire.decode(line)
+        if self._server.protocol.ids and "id" in request:
+            id_ = request["id"]
+            if type(id_) not in (int, str) or len(str(id_)) > MAX_ID_CHARACTERS:
+                raise Invalid(f"an id is a whole number or a text, of at most {MAX_ID_CHARACTERS} characters")
+        return request
+
+    def _admit(self, request: Request, size: int) -> None:
+        """Begin to answer a request, or let it wait for its turn."""
+        out_of_turn = self._server.protocol.ids and "id" in request
+        if (len(self._tasks) if out_of_turn else len(self._waiting)) >= MAX_OPEN_REQUESTS:
+            raise Unavailable(f"{MAX_OPEN_REQUESTS} requests are open; read replies")
+        if self._server.held + size > MAX_HELD_BYTES:
+            raise _too_much_held()
+        self._open_bytes += size
         if out_of_turn:
-            self._start(self._answer(request))
-        else:
-            self._waiting.append(request)
-            if self._serial is None:
-                self._serial = self._start(self._answer_in_turn())
+            self._start(self._answer(request, size))
+            return
+        self._waiting.append((request, size))
+        if self._serial is None:
+            self._serial = self._start(self._answer_in_turn())
 
     def _start(self, work: Awaitable[None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._worked)
         return task
+
+    def _worked(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if self._hangup is not None and not self._tasks and self._transport is not None:
+            self._transport.close()  # the client has ended its side and has its last answer
 
     async def _answer_in_turn(self) -> None:
         while self._waiting:
-            await self._answer(self._waiting.popleft())
+            await self._answer(*self._waiting.popleft())
         self._serial = None
 
-    async def _answer(self, request: Request) -> None:
+    async def _answer(self, request: Request, size: int) -> None:
         try:
             reply = await self._server.handler(self, request)
+            if reply is not None:
+                self.write({**reply, **self._id(request)})
         except (Refused, wire.WireError) as error:
             self._refuse(error, request)
         except LogFailed as error:
-            self._refuse(wire.WireError("unavailable", str(error)), request)
+            self._refuse(Unavailable(str(error)), request)
         except Exception:
-            log.exception("request_broke", socket=self._server.path.name, cmd=str(request.get("cmd"))[:40])
-            self._refuse(wire.WireError("unavailable", "the daemon met a defect of its own; see its log"), request)
-        else:
-            if reply is not None:
-                self.write({**reply, **self._id(request)})
+            log.exception("request_broke", socket=str(self._server.path), cmd=str(request.get("cmd"))[:40])
+            self._refuse(Unavailable("the daemon met a defect of its own; see its log"), request)
+        finally:
+            self._open_bytes -= size
 
-    def _refuse(self, error: Refused | wire.WireError, request: Request | None) -> None:
-        self.write({**self._server.protocol.error(error.code, str(error)), **self._id(request or {})})
-
-    def _close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()
+    def _refuse(self, error: Refused | wire.WireError, request: Request) -> None:
+        text = str(error)
+        if len(text) > MAX_ERROR_CHARACTERS:
+            text = f"{text[: MAX_ERROR_CHARACTERS - 1]}…"
+        self.write({**self._server.protocol.error(error.code, text), **self._id(request)})
 
     def _id(self, request: Request) -> Reply:
         return {"id": request["id"]} if self._server.protocol.ids and "id" in request else {}
+
+
+def _too_much_held() -> Unavailable:
+    return Unavailable(f"over {MAX_HELD_BYTES} bytes of requests are open on this socket; read replies")

@@ -18,7 +18,7 @@ from hyperhive.events.messages import MessageSent, MessagesHandedOver
 
 AT = 1_767_225_600_000_000
 COUNT = 40
-GOLDEN = "6db6a9a5c6b94f0c0b1f0f5c3b3d3b0a"
+GOLDEN = "a284537fa63ab2f4d533ce17f10ef3b511c48540694717323f18d12162efde2f"
 
 
 def write(path: Path) -> Log:
@@ -70,9 +70,21 @@ class TestHash:
         expected = sha256(b"p" * 32 + text.encode()).digest()
         assert chain.link(b"p" * 32, envelope, b'{"to":"coder"}') == expected
 
-    def test_golden(self, whole: Path) -> None:
-        """The same facts have the same hash in every release, or no release could verify another's log."""
-        assert chain.verify(whole) == chain.Verified(count=COUNT, head=bytes.fromhex(GOLDEN))
+    def test_golden(self) -> None:
+        """A chain has the same hashes in every release, or none could verify another's log."""
+        head = chain.GENESIS
+        for position in range(1, 4):
+            envelope = (position, "inbox-coder", position, "MessageSent", AT, "operator", position, None)
+            head = chain.link(head, envelope, b'{"body":"hi","sender":"operator","to":"coder"}')
+        assert head.hex() == GOLDEN
+
+
+SWAP = """
+    UPDATE events
+    SET (data, hash) = (SELECT data, hash FROM events AS other WHERE other.position = 51 - events.position)
+    WHERE position IN (25, 26)
+"""
+REST = "type, at, actor, correlation, causation, data, hash FROM events"
 
 
 class TestVerify:
@@ -112,16 +124,12 @@ class TestVerify:
             ("DELETE FROM events WHERE position = 1", 1),
             ("DELETE FROM events WHERE position = 23", 23),
             ("DELETE FROM events WHERE position BETWEEN 24 AND 39", 24),
-            (
-                "UPDATE events SET (data, hash) = (SELECT data, hash FROM events AS other WHERE"
-                " other.position = 51 - events.position) WHERE position IN (25, 26)",
-                25,
-            ),
-            ("UPDATE events SET position = 61 - position WHERE position = 30", 30),
-            ("INSERT INTO events SELECT 41, stream, 2, type, at, actor, 41, NULL, data, hash FROM events WHERE"
-             " position = 40", 41),
+            (SWAP, 25),
+            ("UPDATE events SET position = 41 WHERE position = 30", 30),
+            (f"INSERT INTO events SELECT 41, stream, 2, {REST} WHERE position = 40", 41),
+            (f"INSERT INTO events SELECT 42, stream, 2, {REST} WHERE position = 40", 41),
         ],
-    )  # fmt: skip
+    )
     def test_tampering(self, whole: Path, sql: str, position: int | None) -> None:
         """Whatever is changed, swapped, removed from the middle or added is found at its own position."""
         if position is None:
@@ -134,7 +142,7 @@ class TestVerify:
         assert broken.value.position == position
 
     def test_last_facts_removed(self, whole: Path) -> None:
-        """A weakness: facts taken from the end leave a shorter chain that holds. Only a head kept elsewhere shows it."""
+        """A weakness: facts taken from the end leave a shorter chain that holds. A head kept elsewhere shows it."""
         kept_elsewhere = chain.verify(whole).head
         tamper(whole, "DELETE FROM events WHERE position > 35")
         shorter = chain.verify(whole)
@@ -155,7 +163,7 @@ def content(path: Path) -> object:
     connection.text_factory = lambda raw: ("text", raw)
     try:
         return connection.execute("SELECT * FROM events ORDER BY position").fetchall()
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):  # the latter of an error that quotes damaged bytes
         return None
     finally:
         connection.close()
@@ -183,7 +191,7 @@ def damages(size: int) -> list[tuple[str, Callable[[bytearray], None]]]:
 
 
 def test_no_damage_goes_unseen(whole: Path, tmp_path: Path) -> None:
-    """Whatever single byte of the file changes: either every reader still reads just what was written, or it is found."""
+    """Whatever single byte of the file changes: every reader still reads just what was written, or it is found."""
     original = whole.read_bytes()
     before = content(whole)
     damaged = tmp_path / "damaged.sqlite"
