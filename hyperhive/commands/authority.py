@@ -46,7 +46,8 @@ MAY: dict[type[Command], frozenset[Role]] = {
 def authorize(command: Command) -> None:
     """Raise `Forbidden` unless the actor may give this command.
 
-    Besides the role: an agent reads, acknowledges and reports for itself alone, and nobody acts on its own container.
+    Besides the role: an agent reads, acknowledges and reports for itself alone, asks the operator where the operator
+    has allowed it, and nobody acts on its own container.
     """
     kind = type(command)
     if command.actor.role not in MAY.get(kind, frozenset()):
@@ -56,6 +57,10 @@ def authorize(command: Command) -> None:
         raise Forbidden(f"{command.actor} may not {_words(kind)} of {command.to}; only its own")
     if isinstance(command, reports.Report) and (others := command.about - {own}):
         raise Forbidden(f"{command.actor} may not report for {', '.join(sorted(others))}; only for itself")
+    if isinstance(command, questions.AskQuestion) and not (
+        command.actor.role is Role.MANAGER or command.agents_may_ask
+    ):
+        raise Forbidden(f"{command.actor} may not ask the operator; write to the manager, who can")
     if isinstance(command, agents.Action) and command.agent == command.actor.agent:
         raise Forbidden(f"{command.agent} may not {_words(kind)} that it runs in; the operator can")
 

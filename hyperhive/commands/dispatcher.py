@@ -271,11 +271,14 @@ def _resolve(future: asyncio.Future[Answer], answer: Answer | Exception) -> None
 
 
 def _digest(command: Command) -> bytes:
-    """Hash what a command asks for: its class and fields, without who, when, why and the id itself."""
+    """Hash what a command asks for: its class and fields, without who, when, why and the id itself.
+
+    Nor with fields that do not count for equality: what the host adds from what it knows at that moment.
+    """
     own = {name: value for name in _fields(command) if (value := getattr(command, name)) is not None}
     return sha256(msgspec.json.encode([type(command).__name__, own], order="deterministic")).digest()
 
 
 def _fields(command: Command) -> list[str]:
     common = {field.name for field in attrs.fields(Command)}
-    return [field.name for field in attrs.fields(type(command)) if field.name not in common]
+    return [field.name for field in attrs.fields(type(command)) if field.eq and field.name not in common]

@@ -166,7 +166,7 @@ class HostSocket:
 
         end = self._daemon.dispatcher.listen(tell)
         try:
-            await connection.closed
+            await connection.closed.wait()
         finally:
             end()
 

@@ -207,11 +207,13 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
             asyncio.get_running_loop().call_soon(self._take_more)
             return
-        self._scanned = len(self._buffer)
-        if self._scanned > wire.MAX_LINE_BYTES:
+        if not self._skipping and len(self._buffer) > wire.MAX_LINE_BYTES:
             self._skip(wire.WireError("too_large", f"a line of over {wire.MAX_LINE_BYTES} bytes"))
-        elif self._buffer and self._server.held > MAX_HELD_BYTES:
+        elif not self._skipping and self._buffer and self._server.held > MAX_HELD_BYTES:
             self._skip(_too_much_held())
+        if self._skipping:
+            self._buffer.clear()
+        self._scanned = len(self._buffer)
 
     def _take_more(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
@@ -219,12 +221,9 @@ class Connection(asyncio.Protocol):
             self._take_lines()
 
     def _skip(self, error: Refused | wire.WireError) -> None:
-        """Refuse the line that comes in, once, and drop all of it."""
-        if not self._skipping:
-            self._refuse(error, {})
+        """Refuse the line that comes in, once; the whole of it will be dropped."""
         self._skipping = True
-        self._buffer.clear()
-        self._scanned = 0
+        self._refuse(error, {})
 
     def _line(self, line: bytes) -> None:
         """Take one line."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -11,17 +11,23 @@ from hyperhive.commands.errors import Invalid
 R = TypeVar("R")
 
 MAX_ID_CHARACTERS = 128
+MAX_IDS = 10_000
+
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+"""What every JSON reader keeps exactly (RFC 8259, section 6). SQLite takes no integer past 2**63 - 1."""
+Ids = Annotated[tuple[Number, ...], msgspec.Meta(max_length=MAX_IDS)]
 
 
-def read(request: dict[str, Any], shape: type[R]) -> R:
+def read(request: dict[str, Any], shape: type[R], what: str = "") -> R:
     """Read a request as an attrs class; fields it does not know are left alone (a newer client may send them).
 
-    Raises `Invalid`.
+    ``what`` names it in an error; else its ``cmd`` does. Raises `Invalid`.
     """
     try:
         return msgspec.convert(request, shape)
     except msgspec.ValidationError as error:
-        raise Invalid(f"the request {str(request.get('cmd'))[:40]!r} is off: {error}") from None
+        named = what or f"request {str(request.get('cmd'))[:40]!r}"
+        raise Invalid(f"the {named} is off: {error}") from None
 
 
 def command_id(given: str | None) -> str | None:

@@ -28,6 +28,7 @@ from hyperhive.commands.daemon import CreateHive, RecordDaemonStart, RecordDaemo
 from hyperhive.commands.decide import DECIDERS, decide
 from hyperhive.commands.errors import Forbidden
 from hyperhive.commands.messages import AcknowledgeMail, RequeueMessage, SendMessage, TakeMail
+from hyperhive.commands.questions import AnswerQuestion, AskQuestion, CancelQuestion, ExpireQuestion
 from hyperhive.commands.reports import ReportFact, ReportTurnEnded, ReportTurnStarted
 from hyperhive.events.envelope import DAEMON, MANAGER, OPERATOR, Actor, Role, actor_of_agent
 from hyperhive.events.turns import ModelChanged, TurnEnded
@@ -56,6 +57,10 @@ TABLE: dict[type[Command], str] = {
     ReportTurnStarted: "manager agent",
     ReportTurnEnded: "manager agent",
     ReportFact: "manager agent",
+    AskQuestion: "manager",
+    AnswerQuestion: "operator",
+    CancelQuestion: "operator",
+    ExpireQuestion: "daemon",
     CreateHive: "daemon",
     RecordDaemonStart: "daemon",
     RecordDaemonStop: "daemon",
@@ -78,6 +83,10 @@ def command_of(kind: type[Command], actor: Actor) -> Command:
         ReportTurnStarted: {"agent": own},
         ReportTurnEnded: {"agent": own, "ended": TurnEnded(agent=own, ok=True)},
         ReportFact: {"agent": own, "fact": ModelChanged(agent=own, model="x")},
+        AskQuestion: {"question": "which?"},
+        AnswerQuestion: {"question": 1, "text": "this"},
+        CancelQuestion: {"question": 1},
+        ExpireQuestion: {"question": 1},
         CreateHive: {"hive": "x"},
         RecordDaemonStart: {"release": "1", "runtime": "process"},
         RecordDaemonStop: {},
@@ -125,6 +134,12 @@ class TestTable:
     def test_named_operator(self) -> None:
         """An operator who is known as a person may do what the operator may."""
         authorize(KillAgent(actor=Actor(Role.OPERATOR, "anna"), agent="coder"))
+
+    def test_agents_that_may_ask(self) -> None:
+        """Where the operator's configuration allows it, agents may ask, too; the operator and the daemon never."""
+        authorize(AskQuestion(actor=CODER, question="which?", agents_may_ask=True))
+        with pytest.raises(Forbidden):
+            authorize(AskQuestion(actor=OPERATOR, question="which?", agents_may_ask=True))
 
     def test_nowhere_else(self) -> None:
         """No decider looks at roles to refuse; what may be done is said in one place."""

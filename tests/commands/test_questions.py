@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from hyperhive.commands.errors import Conflict, Forbidden, Invalid, NotFound, TooLarge
@@ -25,7 +27,7 @@ from hyperhive.events.turns import TurnStarted
 from hyperhive.projections.questions import Question, Status
 from tests.language import DAWN, given, running
 
-COLOUR = {"id": 1, "asker": "manager", "question": "which colour?"}
+COLOUR: dict[str, Any] = {"id": 1, "asker": "manager", "question": "which colour?"}
 ASKED = QuestionAsked(**COLOUR, options=("red", "green", "blue"))
 ASKED_MULTI = QuestionAsked(**COLOUR, options=("red", "green", "blue"), multi=True)
 ASKED_FREE = QuestionAsked(**COLOUR)
@@ -78,7 +80,7 @@ class TestAsking:
             ({"question": "a?", "ttl_seconds": -5}, Invalid, "ttl_seconds is -5"),
         ],
     )
-    def test_bad_questions(self, given_fields: dict[str, object], error: type[Invalid], match: str) -> None:
+    def test_bad_questions(self, given_fields: dict[str, Any], error: type[Invalid], match: str) -> None:
         """Each limit is refused with what would be right."""
         given().when(AskQuestion(actor=MANAGER, **given_fields)).then_refused(error, match=match)
 

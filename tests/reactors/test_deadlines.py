@@ -14,7 +14,7 @@ from hyperhive.commands.errors import Refused
 from hyperhive.commands.questions import AnswerQuestion, AskQuestion, CancelQuestion, ExpireQuestion
 from hyperhive.commands.resolving import resolve
 from hyperhive.events.envelope import DAEMON, MANAGER, OPERATOR
-from hyperhive.events.log import read, read_only
+from hyperhive.events.log import Log, read, read_only
 from hyperhive.events.questions import QuestionAnswered, QuestionAsked, QuestionCancelled, QuestionExpired
 from hyperhive.projections import database
 from hyperhive.projections.history import History
@@ -43,12 +43,13 @@ class Stage:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.clocks = Clocks()
+        self.log: Log | None = None
         database.upgrade(path)
         self.restart()
 
     def restart(self) -> None:
         """Open the file anew, as a daemon does."""
-        if hasattr(self, "log"):
+        if self.log is not None:
             self.log.close()
         self.log, self.hive = database.open_hive(self.path)
         self.dispatcher = Dispatcher(self.log, self.hive, clock=lambda: self.clocks.wall, on_failure=_fail)

@@ -267,8 +267,11 @@ class TestRunning:
         async def main() -> str:
             scenario = parse_scenario(SCENARIO)
             first = await serve_rehearsal(scenario)
+            # Still open at the end, so that it is the server's side which lingers on the port.
+            lingering = socket.create_connection(("127.0.0.1", first.port))
             await asyncio.to_thread(speak, first.url, body=request(told("hello")))
             await first.aclose()
+            lingering.close()
             second = await serve_rehearsal(scenario, port=first.port)
             turn = request(told("hello"), said(use("Bash")), told(result("carried on")))
             reply = await asyncio.to_thread(speak, second.url, body=turn)
