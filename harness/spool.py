@@ -88,9 +88,10 @@ class Buffer:
 class Spool:
     """Sends what is added, in the background, to a host that may be away."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, *, refused_pause_seconds: float = REFUSED_PAUSE_SECONDS) -> None:
         self.run = uuid.uuid4().hex
         self._link = link
+        self._refused_pause_seconds = refused_pause_seconds
         self._buffer = Buffer()
         self._changed = threading.Condition()
         self._hurry = False
@@ -152,4 +153,4 @@ class Spool:
         if refused.code != "unavailable":
             with self._changed:
                 self._buffer.lose_batch()
-        self._closed.wait(REFUSED_PAUSE_SECONDS)
+        self._closed.wait(self._refused_pause_seconds)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 
 from hyperhive.config import Directories
 from hyperhive.runtimes.protocol import Spec
 from hyperhive.sockets.agent import AgentSocket, Host
 from hyperhive.sockets.lines import LineServer, Protocol
+from hyperhive.wipe import wipe
 
 
 class Homes:
@@ -50,8 +50,13 @@ class Homes:
             mode=0o600,
             max_connections=self._max_connections,
         )
+        # Noted before it is open, so that a second caller does not open another; and forgotten where that failed.
         self._sockets[name] = server
-        await server.open()
+        try:
+            await server.open()
+        except BaseException:
+            del self._sockets[name]
+            raise
 
     async def close(self, name: str) -> None:
         """Stop listening for an agent that is no more."""
@@ -62,16 +67,11 @@ class Homes:
 
     async def close_all(self) -> None:
         """Stop listening; agents wait for the next daemon."""
-        for server in self._sockets.values():
+        while self._sockets:
+            _, server = self._sockets.popitem()
             await server.close()
-        self._sockets.clear()
 
     async def clear(self, name: str) -> None:
-        """Wipe an agent's state and applied configuration.
-
-        Follows no link: rmtree walks by directory handles on Linux, and refuses a top that is one.
-        """
-        assert shutil.rmtree.avoids_symlink_attacks  # noqa: S101 - true on every Linux
+        """Wipe all that is kept of an agent, and its applied configuration."""
         for directory in (self._directories.agent_dir(name), self._directories.applied(name)):
-            if directory.exists():
-                await asyncio.to_thread(shutil.rmtree, directory)
+            await asyncio.to_thread(wipe, directory)

@@ -8,7 +8,8 @@ from typing import Any
 import attrs
 
 from harness.wire import MANAGER
-from hyperhive.config import ClaudeConfig, load_credentials
+from hyperhive.commands.errors import Unavailable
+from hyperhive.config import BadCredentials, ClaudeConfig, load_credentials
 from hyperhive.projections.hive import Hive
 
 _BYPASS = "bypassPermissions"
@@ -25,7 +26,7 @@ class Sessions:
     rehearsal_url: str | None
 
     def __call__(self, name: str) -> dict[str, Any]:
-        """Return the settings of one agent's next turn. Raises `CredentialsError`."""
+        """Return the settings of one agent's next turn. Raises `Unavailable`."""
         session = self.hive.sessions.get(name)
         return {
             "agent": name,
@@ -43,7 +44,15 @@ class Sessions:
     def _environment(self, name: str) -> Mapping[str, str]:
         if self.rehearsal_url is not None:
             return {"ANTHROPIC_BASE_URL": self.rehearsal_url, "ANTHROPIC_API_KEY": f"rehearsal-{name}"}
-        found = {} if self.claude.credentials_file is None else dict(load_credentials(self.claude.credentials_file))
+        found = self._credentials()
         if self.claude.base_url is not None:
             found["ANTHROPIC_BASE_URL"] = self.claude.base_url
         return found
+
+    def _credentials(self) -> dict[str, str]:
+        if self.claude.credentials_file is None:
+            return {}
+        try:
+            return load_credentials(self.claude.credentials_file)
+        except BadCredentials as error:
+            raise Unavailable(str(error)) from error

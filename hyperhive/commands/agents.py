@@ -8,10 +8,11 @@ import attrs
 
 from harness.wire import MANAGER, OPERATOR, SYSTEM, WireError, check_name
 from hyperhive.commands.command import Command
-from hyperhive.commands.errors import Conflict, Invalid, NotFound
+from hyperhive.commands.errors import Conflict, Forbidden, Invalid, NotFound
 from hyperhive.events import agents as facts
-from hyperhive.events.envelope import Fact
-from hyperhive.projections.agents import Agent, State, Transient
+from hyperhive.events.envelope import Fact, Role
+from hyperhive.events.turns import TurnInterruptRequested
+from hyperhive.projections.agents import QUARANTINE_CRASHES, QUARANTINE_SECONDS, Agent, State, Transient
 from hyperhive.projections.hive import Hive
 
 
@@ -54,6 +55,28 @@ class DestroyAgent(Action):
     """Remove the container; with ``purge`` also all that the agent kept."""
 
     purge: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class PurgeTombstone(Action):
+    """Wipe what a destroyed agent kept."""
+
+
+@attrs.frozen(kw_only=True)
+class LiftQuarantine(Action):
+    """Let a quarantined agent start again."""
+
+
+@attrs.frozen(kw_only=True)
+class SetPaused(Action):
+    """Park an agent's turn loop after the running turn, or let it go on."""
+
+    paused: bool
+
+
+@attrs.frozen(kw_only=True)
+class InterruptTurn(Action):
+    """End the running turn now."""
 
 
 @attrs.frozen(kw_only=True)
@@ -164,7 +187,7 @@ def start(hive: Hive, command: StartAgent) -> list[Fact]:
     agent = require_container(hive, command.agent)
     if agent.pending is None and agent.running:
         return []
-    return _intent(agent, Transient.STARTING, facts.StartRequested(agent=command.agent))
+    return _intent(agent, Transient.STARTING, facts.StartRequested(agent=command.agent), command)
 
 
 def kill(hive: Hive, command: KillAgent) -> list[Fact]:
@@ -178,7 +201,7 @@ def kill(hive: Hive, command: KillAgent) -> list[Fact]:
 def restart(hive: Hive, command: RestartAgent) -> list[Fact]:
     """Ask for a restart; a stopped container is simply started by it."""
     agent = require_container(hive, command.agent)
-    return _intent(agent, Transient.RESTARTING, facts.RestartRequested(agent=command.agent))
+    return _intent(agent, Transient.RESTARTING, facts.RestartRequested(agent=command.agent), command)
 
 
 def rebuild(hive: Hive, command: RebuildAgent) -> list[Fact]:
@@ -198,12 +221,53 @@ def destroy(hive: Hive, command: DestroyAgent) -> list[Fact]:
     return _intent(agent, Transient.DESTROYING, facts.DestroyRequested(agent=command.agent, purge=command.purge))
 
 
-def _intent(agent: Agent, transient: Transient, event: Fact) -> list[Fact]:
+def _intent(agent: Agent, transient: Transient, event: Fact, starting: Action | None = None) -> list[Fact]:
+    """Return the intent, unless it is open already. ``starting`` is a command that a quarantine stands against."""
     if agent.pending is None:
-        return [event]
+        lifted = _lift(agent, starting) if starting is not None and agent.quarantined else []
+        return [*lifted, event]
     if agent.pending is transient:
         return []  # a second click is not a second fact
     raise Conflict(f"{agent.name} is {agent.pending.value}; wait for it to end")
+
+
+def _lift(agent: Agent, command: Action) -> list[Fact]:
+    """Lift the quarantine where the operator starts the agent; nobody else can start it."""
+    if command.actor.role is Role.OPERATOR:
+        return [facts.QuarantineLifted(agent=agent.name)]
+    raise Forbidden(f"{agent.name} is quarantined after {len(agent.crashes)} crashes; only the operator can start it")
+
+
+def purge_tombstone(hive: Hive, command: PurgeTombstone) -> list[Fact]:
+    """Ask for what a destroyed agent kept to be wiped; an agent that has a container is a `Conflict`."""
+    agent: Agent | None = hive.agents.get(command.agent)
+    if agent is None:
+        raise NotFound(f"no tombstone of {command.agent!r}")
+    if agent.state is not State.DESTROYED or agent.pending not in (None, Transient.DESTROYING):
+        raise Conflict(f"{agent.name} lives; destroy it first")
+    return _intent(agent, Transient.DESTROYING, facts.DestroyRequested(agent=agent.name, purge=True))
+
+
+def lift_quarantine(hive: Hive, command: LiftQuarantine) -> list[Fact]:
+    """Lift the quarantine; one that is not there needs no lifting."""
+    agent = require_container(hive, command.agent)
+    return [facts.QuarantineLifted(agent=agent.name)] if agent.quarantined else []
+
+
+def set_paused(hive: Hive, command: SetPaused) -> list[Fact]:
+    """Pause or resume; also a stopped agent, which is paused when it starts."""
+    agent = require_container(hive, command.agent)
+    if agent.paused == command.paused:
+        return []
+    return [facts.AgentPaused(agent=agent.name) if command.paused else facts.AgentResumed(agent=agent.name)]
+
+
+def interrupt_turn(hive: Hive, command: InterruptTurn) -> list[Fact]:
+    """Ask for the running turn to end; where none runs there is nothing to end."""
+    require_container(hive, command.agent)
+    session = hive.sessions.get(command.agent)
+    running = session is not None and session.turn is not None
+    return [TurnInterruptRequested(agent=command.agent)] if running else []
 
 
 def report_outcome(hive: Hive, command: ReportOutcome) -> list[Fact]:
@@ -227,9 +291,20 @@ def report_crash(hive: Hive, command: ReportCrash) -> list[Fact]:
     agent = hive.agents.get(command.agent)
     if agent is None or not agent.running or agent.pending is not None or agent.generation != command.generation:
         return []
-    return [
-        facts.ContainerCrashed(agent=command.agent, generation=command.generation, exit_status=command.exit_status),
-    ]
+    crash = facts.ContainerCrashed(
+        agent=command.agent,
+        generation=command.generation,
+        exit_status=command.exit_status,
+    )
+    recent = [at for at in agent.crashes if at > command.at - QUARANTINE_SECONDS * 1_000_000]
+    if len(recent) + 1 < QUARANTINE_CRASHES:
+        return [crash]
+    quarantine = facts.AgentQuarantined(
+        agent=agent.name,
+        crashes=len(recent) + 1,
+        within_seconds=QUARANTINE_SECONDS,
+    )
+    return [crash, quarantine]
 
 
 def report_loss(hive: Hive, command: ReportLoss) -> list[Fact]:

@@ -7,6 +7,7 @@ import attrs
 from hyperhive.commands.command import Command
 from hyperhive.events import hive as facts
 from hyperhive.events.envelope import Fact
+from hyperhive.projections.freeze import freeze_of
 from hyperhive.projections.hive import Hive
 
 
@@ -26,6 +27,16 @@ class RecordDaemonStart(Command):
 
 
 @attrs.frozen(kw_only=True)
+class FreezeHive(Command):
+    """Park every turn loop at once and interrupt the running turns."""
+
+
+@attrs.frozen(kw_only=True)
+class ThawHive(Command):
+    """Let the turn loops go on."""
+
+
+@attrs.frozen(kw_only=True)
 class RecordDaemonStop(Command):
     """The daemon ends in good order."""
 
@@ -33,6 +44,16 @@ class RecordDaemonStop(Command):
 def create(hive: Hive, command: CreateHive) -> list[Fact]:
     """Write the first fact; a log that has one is a hive already."""
     return [] if hive.position else [facts.HiveCreated(hive=command.hive)]
+
+
+def freeze(hive: Hive, _command: FreezeHive) -> list[Fact]:
+    """Freeze; a frozen hive stays so."""
+    return [] if freeze_of(hive.freeze).frozen else [facts.HiveFrozen()]
+
+
+def thaw(hive: Hive, _command: ThawHive) -> list[Fact]:
+    """Thaw; a hive that is not frozen needs none."""
+    return [facts.HiveThawed()] if freeze_of(hive.freeze).frozen else []
 
 
 def started(_hive: Hive, command: RecordDaemonStart) -> list[Fact]:

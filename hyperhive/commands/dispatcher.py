@@ -40,7 +40,38 @@ class _Ask:
 
     command: Command
     answer: asyncio.Future[Answer]
-    topic: Topic | None = None
+    topics: tuple[Topic, ...] = ()
+
+
+class _Parking:
+    """The asks that wait, by what they wait for."""
+
+    def __init__(self) -> None:
+        self._by_topic: dict[Topic, dict[_Ask, None]] = {}
+
+    def put(self, ask: _Ask) -> None:
+        """Let an ask wait."""
+        for topic in ask.topics:
+            self._by_topic.setdefault(topic, {})[ask] = None
+
+    def take(self, touched: set[Topic]) -> list[_Ask]:
+        """Return the asks that one of these wakes, in the order in which they came; they wait no more."""
+        found = {ask: None for topic in touched & self._by_topic.keys() for ask in self._by_topic[topic]}
+        for ask in found:
+            self.drop(ask)
+        return list(found)
+
+    def take_all(self) -> list[_Ask]:
+        """Return every ask; nobody waits any more."""
+        return self.take(set(self._by_topic))
+
+    def drop(self, ask: _Ask) -> None:
+        """Let an ask wait no more."""
+        for topic in ask.topics:
+            if (asks := self._by_topic.get(topic)) is not None:
+                asks.pop(ask, None)
+                if not asks:
+                    del self._by_topic[topic]
 
 
 @attrs.frozen(kw_only=True)
@@ -83,7 +114,7 @@ class Dispatcher:
         self._clock = clock
         self._on_failure = on_failure
         self._queue: list[_Ask] = []
-        self._parked: dict[Topic, list[_Ask]] = {}
+        self._parking = _Parking()
         self._mirror = Mirror()
         self._listeners: list[Listener] = []
         self._scheduled = False
@@ -99,16 +130,16 @@ class Dispatcher:
 
         The future holds the facts once they are durable, or raises `Refused`; `LogFailed` once the daemon must end.
         """
-        return self._put(command, None)
+        return self._put(command)
 
-    async def wait(self, command: Command, *, view: str, group: str, seconds: float) -> Answer:
-        """Decide a command; where nothing follows, again whenever a row of that group of a view changes.
+    async def wait(self, command: Command, *, topics: tuple[Topic, ...], seconds: float) -> Answer:
+        """Decide a command; where nothing follows, again whenever a row that one of the topics names changes.
 
         Returns no facts after ``seconds``. A caller that is cancelled takes nothing.
         """
         if seconds <= 0:
-            return await self._put(command, None)
-        answer = self._put(command, (view, group))
+            return await self._put(command)
+        answer = self._put(command, topics)
         try:
             await asyncio.wait((answer,), timeout=seconds)
         finally:
@@ -116,13 +147,16 @@ class Dispatcher:
             answer.cancel()
         return () if answer.cancelled() else answer.result()
 
-    def _put(self, command: Command, topic: Topic | None) -> asyncio.Future[Answer]:
+    def _put(self, command: Command, topics: tuple[Topic, ...] = ()) -> asyncio.Future[Answer]:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
         if self._failed is not None:
             answer.set_exception(self._failed)
             return answer
-        self._queue.append(_Ask(command, answer, topic))
+        ask = _Ask(command, answer, topics)
+        if topics:
+            answer.add_done_callback(lambda _answer: self._parking.drop(ask))
+        self._queue.append(ask)
         self._schedule(loop)
         return answer
 
@@ -134,10 +168,16 @@ class Dispatcher:
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
         asks, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
         self._scheduled = False
-        self._schedule(loop)
-        batch = _Batch(now=self._clock(), asks=asks)
         try:
-            for ask in asks:
+            self._settle_all(_Batch(now=self._clock(), asks=asks))
+        finally:
+            # Last, so that this batch's answers are heard before the next one is decided.
+            self._schedule(loop)
+
+    def _settle_all(self, batch: _Batch) -> None:
+        """Decide, commit once, then answer."""
+        try:
+            for ask in tuple(batch.asks):
                 self._settle(ask, batch)
             self._settle_parked(batch)
             if batch.facts or batch.remembered:
@@ -174,9 +214,8 @@ class Dispatcher:
         except Exception as refusal:  # noqa: BLE001 - deciding is pure: whatever it raises is its caller's alone
             batch.answers.append((ask.answer, refusal))
             return
-        if not events and ask.topic is not None:
-            waiting = self._parked.get(ask.topic, ())
-            self._parked[ask.topic] = [*(other for other in waiting if not other.answer.done()), ask]
+        if not events and ask.topics:
+            self._parking.put(ask)
             return
         cause = cause_of(self.hive, command, events)
         first = len(batch.facts)
@@ -192,13 +231,11 @@ class Dispatcher:
 
     def _settle_parked(self, batch: _Batch) -> None:
         """Decide again what waited for the rows that this batch changed."""
-        while ready := batch.touched & self._parked.keys():
-            batch.touched -= ready
-            for topic in ready:
-                woken = self._parked.pop(topic)
-                batch.asks.extend(woken)
-                for ask in woken:
-                    self._settle(ask, batch)
+        while woken := self._parking.take(batch.touched):
+            batch.touched.clear()
+            batch.asks.extend(woken)
+            for ask in woken:
+                self._settle(ask, batch)
 
     def _first_answer(self, command: Command, batch: _Batch) -> Answer | None:
         """Return what this command id was answered with before, in this batch or earlier; None for a new one."""
@@ -247,11 +284,9 @@ class Dispatcher:
     def _fail(self, failure: Exception, batch: _Batch) -> None:
         """Answer nobody any more: what is in the file is not known until it is read anew."""
         self._failed = failure if isinstance(failure, LogFailed) else LogFailed(f"a batch broke: {failure!r}")
-        parked = [ask for asks in self._parked.values() for ask in asks]
-        for ask in (*self._queue, *parked):
+        for ask in (*self._queue, *self._parking.take_all()):
             _resolve(ask.answer, self._failed)
         self._queue.clear()
-        self._parked.clear()
         self._void(self._failed, batch)
         self._on_failure(failure)
 

@@ -16,6 +16,7 @@ from hyperhive.events.messages import (
     MessagesParked,
 )
 from hyperhive.projections.agents import State
+from hyperhive.projections.freeze import freeze_of
 from hyperhive.projections.hive import Hive
 from hyperhive.projections.messages import Message
 
@@ -73,7 +74,12 @@ def send(hive: Hive, command: SendMessage) -> list[Fact]:
 
 
 def take(hive: Hive, command: TakeMail) -> list[Fact]:
-    """Hand over the oldest waiting messages, and park what was handed over too often; nothing where nothing waits."""
+    """Hand over the oldest waiting messages, and park what was handed over too often.
+
+    Nothing follows where nothing waits, nor while the owner is paused or the hive is frozen.
+    """
+    if is_held(hive, command.to):
+        return []
     waiting = [
         row
         for row in hive.messages.group(command.to).values()
@@ -87,6 +93,12 @@ def take(hive: Hive, command: TakeMail) -> list[Fact]:
     if tired:
         facts.append(MessagesParked(to=command.to, ids=tired))
     return facts
+
+
+def is_held(hive: Hive, name: str) -> bool:
+    """Whether an agent's turn loop is parked."""
+    agent = hive.agents.get(name)
+    return freeze_of(hive.freeze).frozen or (agent is not None and agent.paused)
 
 
 def _batch(waiting: list[Message]) -> tuple[int, ...]:

@@ -143,6 +143,29 @@ class ContainerCrashed(AgentFact):
 
 
 @attrs.frozen(kw_only=True)
+class AgentQuarantined(AgentFact):
+    """It crashed so often in so short a time that only the operator lets it start again."""
+
+    crashes: int
+    within_seconds: int
+
+
+@attrs.frozen(kw_only=True)
+class QuarantineLifted(AgentFact):
+    """The operator lets it start again; its crashes so far count no more."""
+
+
+@attrs.frozen(kw_only=True)
+class AgentPaused(AgentFact):
+    """Its turn loop is parked after the running turn; mail queues."""
+
+
+@attrs.frozen(kw_only=True)
+class AgentResumed(AgentFact):
+    """Its turn loop goes on."""
+
+
+@attrs.frozen(kw_only=True)
 class ContainerLost(AgentFact):
     """A daemon that started found no container where the log says that one runs (a reboot, for one)."""
 

@@ -23,6 +23,16 @@ class HiveCreated(HiveFact):
 
 
 @attrs.frozen(kw_only=True)
+class HiveFrozen(HiveFact):
+    """Every turn loop is parked at once, running turns are interrupted."""
+
+
+@attrs.frozen(kw_only=True)
+class HiveThawed(HiveFact):
+    """The turn loops go on, but those that are paused."""
+
+
+@attrs.frozen(kw_only=True)
 class DaemonStarted(HiveFact):
     """A daemon took the log; ``release`` tells which one can read what follows."""
 

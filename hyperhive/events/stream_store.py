@@ -69,7 +69,7 @@ class StreamStore:
         of the type ``dropped``, which stands for all numbers up to its own.
         """
         expected = self.next(run)
-        if first > expected and events and events[0].get("type") != "dropped":
+        if first > expected and (not events or events[0].get("type") != "dropped"):
             raise StreamGap(expected, first)
         rows = [
             (run, number, str(event.get("at", "")), str(event.get("type", "unknown")), _json(event.get("data", {})))

@@ -93,6 +93,11 @@ class LoginNeeded(TurnFact):
 
 
 @attrs.frozen(kw_only=True)
+class TurnInterruptRequested(TurnFact):
+    """The operator wants the running turn to end now."""
+
+
+@attrs.frozen(kw_only=True)
 class HarnessReported(TurnFact):
     """A report of a kind that this release does not know: kept and shown."""
 

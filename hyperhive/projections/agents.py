@@ -8,8 +8,13 @@ from collections.abc import Iterable
 import attrs
 
 from hyperhive.events import agents as facts
+from hyperhive.events import turns
 from hyperhive.events.envelope import Recorded
 from hyperhive.projections.projection import Change, Fold, Projection, Rows
+
+QUARANTINE_CRASHES = 5
+QUARANTINE_SECONDS = 600
+"""So many crashes within so many seconds, and an agent is quarantined."""
 
 
 class Transient(enum.StrEnum):
@@ -56,6 +61,14 @@ class Agent:
     """Whether it was a crash that stopped it."""
     error: str | None = None
     """Of the newest action, where it failed."""
+    crashes: tuple[int, ...] = ()
+    """When its newest crashes were; no more of them than the quarantine counts."""
+    quarantined: bool = False
+    paused: bool = False
+    control: int = 0
+    """The position of the newest pause, resume or interrupt: what its harness has to hear of."""
+    interrupt: int = 0
+    """The position of the newest interrupt."""
 
     @property
     def running(self) -> bool:
@@ -131,11 +144,38 @@ def _failed(rows: Rows, recorded: Recorded) -> Iterable[Change]:
     return ((event.agent, _settled(row, state=state, since=since, error=event.error)),)
 
 
-def _gone(rows: Rows, recorded: Recorded) -> Iterable[Change]:
-    event = recorded.event
-    crashed = isinstance(event, facts.ContainerCrashed)
-    changed = attrs.evolve(rows[event.agent], state=State.STOPPED, since=recorded.at, crashed=crashed)
-    return ((event.agent, changed),)
+def _crashed(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    row: Agent = rows[recorded.event.agent]
+    crashes = (*row.crashes, recorded.at)[-QUARANTINE_CRASHES:]
+    changed = attrs.evolve(row, state=State.STOPPED, since=recorded.at, crashed=True, crashes=crashes)
+    return ((row.name, changed),)
+
+
+def _lost(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    row: Agent = rows[recorded.event.agent]
+    return ((row.name, attrs.evolve(row, state=State.STOPPED, since=recorded.at, crashed=False)),)
+
+
+def _quarantine(*, quarantined: bool) -> Fold:
+    def fold(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+        row: Agent = rows[recorded.event.agent]
+        crashes = row.crashes if quarantined else ()
+        return ((row.name, attrs.evolve(row, quarantined=quarantined, crashes=crashes)),)
+
+    return fold
+
+
+def _pause(*, paused: bool) -> Fold:
+    def fold(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+        row: Agent = rows[recorded.event.agent]
+        return ((row.name, attrs.evolve(row, paused=paused, control=recorded.position)),)
+
+    return fold
+
+
+def _interrupted(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    row: Agent = rows[recorded.event.agent]
+    return ((row.name, attrs.evolve(row, control=recorded.position, interrupt=recorded.position)),)
 
 
 AGENTS = Projection(
@@ -161,7 +201,12 @@ AGENTS = Projection(
         facts.DestroyRequested: _intent(Transient.DESTROYING),
         facts.DestroySucceeded: _destroyed,
         facts.DestroyFailed: _failed,
-        facts.ContainerCrashed: _gone,
-        facts.ContainerLost: _gone,
+        facts.ContainerCrashed: _crashed,
+        facts.ContainerLost: _lost,
+        facts.AgentQuarantined: _quarantine(quarantined=True),
+        facts.QuarantineLifted: _quarantine(quarantined=False),
+        facts.AgentPaused: _pause(paused=True),
+        facts.AgentResumed: _pause(paused=False),
+        turns.TurnInterruptRequested: _interrupted,
     },
 )

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 from hyperhive.events.envelope import Recorded
 from hyperhive.projections.agents import AGENTS
+from hyperhive.projections.freeze import FREEZE
 from hyperhive.projections.messages import MESSAGES
 from hyperhive.projections.projection import Fold, Key, Projection, Row, Rows
 from hyperhive.projections.questions import QUESTIONS
 from hyperhive.projections.sequences import SEQUENCES
 from hyperhive.projections.sessions import SESSIONS
 
-PROJECTIONS: tuple[Projection, ...] = (AGENTS, MESSAGES, SESSIONS, QUESTIONS, SEQUENCES)
+PROJECTIONS: tuple[Projection, ...] = (AGENTS, MESSAGES, SESSIONS, QUESTIONS, SEQUENCES, FREEZE)
 
 Changed = tuple[Projection, Key, Row | None]
 """A row of a projection as it is after a fact, or None where it is gone."""
@@ -41,6 +42,7 @@ class Hive:
         self.sessions = self.rows[SESSIONS.name]
         self.questions = self.rows[QUESTIONS.name]
         self.sequences = self.rows[SEQUENCES.name]
+        self.freeze = self.rows[FREEZE.name]
 
     def become(self, other: Hive) -> None:
         """Take another hive's place, for those who hold on to this one (memory was ahead of a file that was full)."""

@@ -134,6 +134,12 @@ def _crashed(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
     return (_helper(recorded, "container_crash", agent=recorded.event.agent),)
 
 
+def _quarantined(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    event = recorded.event
+    told = _helper(recorded, "quarantined", agent=event.agent, crashes=event.crashes)
+    return (told,) if event.agent != MANAGER else ()
+
+
 def _login_needed(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
     agent = recorded.event.agent
     return (_helper(recorded, "needs_login", agent=agent),) if agent != MANAGER else ()
@@ -185,6 +191,7 @@ MESSAGES = Projection(
         agents.DestroySucceeded: _destroyed,
         agents.DestroyFailed: _outcome("destroyed"),
         agents.ContainerCrashed: _crashed,
+        agents.AgentQuarantined: _quarantined,
         turns.LoginNeeded: _login_needed,
         questions.QuestionAnswered: _question_resolved(),
         questions.QuestionExpired: _question_resolved(EXPIRED),

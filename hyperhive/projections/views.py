@@ -7,6 +7,7 @@ from typing import Any
 from harness.wire import MANAGER, OPERATOR
 from hyperhive.events.envelope import rfc3339
 from hyperhive.projections.agents import Agent, State
+from hyperhive.projections.freeze import freeze_of
 from hyperhive.projections.hive import Hive
 from hyperhive.projections.messages import Message
 from hyperhive.projections.questions import Question
@@ -23,7 +24,7 @@ def agent_row(hive: Hive, agent: Agent) -> dict[str, Any]:
         "failed": agent.crashed or agent.error is not None,
         "needs_update": False,
         "needs_login": session.needs_login,
-        "paused": False,
+        "paused": agent.paused,
         "parent": None if agent.name == MANAGER else MANAGER,
         "deployed_sha": None,
         "active_model": session.model,
@@ -35,6 +36,7 @@ def agent_row(hive: Hive, agent: Agent) -> dict[str, Any]:
         "pending_at": rfc3339(agent.pending_at) if agent.pending_at else None,
         "since": rfc3339(agent.since),
         "generation": agent.generation,
+        "quarantined": agent.quarantined,
         "status": session.status if running else None,
         "error": agent.error or session.error,
         "turns": session.turns,
@@ -94,6 +96,7 @@ def state(hive: Hive) -> dict[str, Any]:
     open_messages = list(hive.messages.values())
     return {
         "position": hive.position,
+        "frozen": freeze_of(hive.freeze).frozen,
         "agents": agent_rows(hive),
         "tombstones": [
             {"name": row.name, "since": rfc3339(row.since)}

@@ -7,7 +7,7 @@ import structlog
 from hyperhive.commands.agents import ReportLoss, ReportReaped, StartAgent
 from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.events.envelope import DAEMON
-from hyperhive.runtimes.protocol import Runtime
+from hyperhive.runtimes.protocol import Runtime, RuntimeTrouble
 
 log = structlog.get_logger("adoption")
 
@@ -36,5 +36,10 @@ async def adopt(dispatcher: Dispatcher, runtime: Runtime, *, grace_seconds: floa
             continue
         reason = "the log has it stopped" if agent is not None else "the log knows no such agent"
         log.warning("reaping", stream=f"agent-{name}", reason=reason)
-        await runtime.stop(name, grace_seconds)
+        try:
+            await runtime.stop(name, grace_seconds)
+        except RuntimeTrouble as trouble:
+            # What will not die is no reason for the others to stand still.
+            log.error("not_reaped", stream=f"agent-{name}", error=str(trouble))  # noqa: TRY400 - the text says it all
+            continue
         await dispatcher.dispatch(ReportReaped(actor=DAEMON, agent=name, reason=reason))

@@ -11,11 +11,18 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import structlog
+
 from hyperhive.commands.dispatcher import Dispatcher
+from hyperhive.commands.errors import Unavailable
 from hyperhive.commands.questions import ExpireQuestion
 from hyperhive.events.envelope import DAEMON
 from hyperhive.projections.questions import Question
 
+log = structlog.get_logger("deadlines")
+
+EXPIRE_AGAIN_SECONDS = 1.0
+"""After a log without room refused."""
 LONGEST_SLEEP_SECONDS = 30.0
 """The event loop's own clock stands still while the machine sleeps; after waking nothing is later than this."""
 
@@ -60,7 +67,11 @@ class Deadlines:
         try:
             while True:
                 woken.clear()
-                ahead = await self.tick()
+                try:
+                    ahead = await self.tick()
+                except Unavailable as full:
+                    log.warning("not_expired", reason=str(full))
+                    ahead = EXPIRE_AGAIN_SECONDS
                 try:
                     async with asyncio.timeout(
                         LONGEST_SLEEP_SECONDS if ahead is None else min(ahead, LONGEST_SLEEP_SECONDS)

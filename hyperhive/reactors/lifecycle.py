@@ -16,6 +16,8 @@ import structlog
 
 from hyperhive.commands.agents import ReportOutcome
 from hyperhive.commands.dispatcher import Dispatcher
+from hyperhive.commands.errors import Unavailable
+from hyperhive.config import DirectoryError
 from hyperhive.events.envelope import DAEMON, Cause
 from hyperhive.projections.agents import Agent, Transient
 from hyperhive.runtimes.protocol import Runtime, RuntimeTrouble, Spec
@@ -24,6 +26,8 @@ log = structlog.get_logger("lifecycle")
 
 MAX_ERROR_CHARACTERS = 4_000
 """Of a tool's output in an event; the whole of it is in the daemon's log."""
+REPORT_AGAIN_SECONDS = 1.0
+"""Between two tries to tell an outcome to a log that has no room."""
 
 
 class Step(enum.Enum):
@@ -71,6 +75,7 @@ class Lifecycle:
         parallel: int,
         deadline_seconds: float,
         grace_seconds: float,
+        report_again_seconds: float = REPORT_AGAIN_SECONDS,
     ) -> None:
         self._dispatcher = dispatcher
         self._runtime = runtime
@@ -78,6 +83,7 @@ class Lifecycle:
         self._slots = asyncio.Semaphore(parallel)
         self._deadline_seconds = deadline_seconds
         self._grace_seconds = grace_seconds
+        self._report_again_seconds = report_again_seconds
         self._working: dict[str, asyncio.Task[None]] = {}
 
     def tick(self) -> list[asyncio.Task[None]]:
@@ -93,7 +99,10 @@ class Lifecycle:
         return begun
 
     async def run(self) -> None:
-        """Tick whenever facts arrive; ends by cancellation and lets begun work be found again at the next start."""
+        """Tick whenever facts arrive; ends by cancellation, when nothing works any more.
+
+        Work that was begun is found again at the next start.
+        """
         woken = asyncio.Event()
         end = self._dispatcher.listen(lambda _facts: woken.set())
         try:
@@ -104,8 +113,10 @@ class Lifecycle:
                 woken.clear()
         finally:
             end()
-            for task in self._working.values():
+            working = list(self._working.values())
+            for task in working:
                 task.cancel()
+            await asyncio.gather(*working, return_exceptions=True)
 
     async def _work(self, agent: Agent) -> None:
         assert agent.pending is not None  # noqa: S101 - tick looked
@@ -115,7 +126,7 @@ class Lifecycle:
             error = await self._attempt(agent, STEPS[agent.pending])
             if error is not None:
                 log.error("action_failed", action=agent.pending.value, stream=f"agent-{agent.name}", error=error)
-            await self._dispatcher.dispatch(
+            await self._report(
                 ReportOutcome(
                     actor=DAEMON,
                     agent=agent.name,
@@ -126,10 +137,23 @@ class Lifecycle:
                 ),
             )
 
+    async def _report(self, outcome: ReportOutcome) -> None:
+        """Tell the log what came of it. Where that has no room, only the telling is tried again."""
+        while True:
+            try:
+                await self._dispatcher.dispatch(outcome)
+            except Unavailable as full:
+                log.warning("outcome_untold", stream=f"agent-{outcome.agent}", reason=str(full))
+                await asyncio.sleep(self._report_again_seconds)
+            else:
+                return
+
     def _worked(self, name: str, task: asyncio.Task[None]) -> None:
-        del self._working[name]
         if not task.cancelled() and (broke := task.exception()) is not None:
+            # It keeps its place, so that what breaks at once is not tried again at full speed; the next start tries.
             log.error("action_broke", stream=f"agent-{name}", exc_info=broke)
+            return
+        del self._working[name]
 
     async def _attempt(self, agent: Agent, steps: tuple[Step, ...]) -> str | None:
         """Do the steps within the deadline; return why they could not be done."""
@@ -141,7 +165,7 @@ class Lifecycle:
                     await self._do(step, agent)
         except TimeoutError:
             return f"{agent.pending} did not end within {self._deadline_seconds:g} s"
-        except (RuntimeTrouble, OSError) as trouble:
+        except (RuntimeTrouble, DirectoryError, OSError) as trouble:
             return str(trouble)[-MAX_ERROR_CHARACTERS:]
         except Exception as defect:
             # An intent without an outcome would be tried again at once, for ever.
@@ -167,8 +191,10 @@ class Lifecycle:
 
     async def _still_runs(self, agent: Agent) -> bool:
         try:
-            return await self._runs(agent.name)
-        except (RuntimeTrouble, OSError):
+            async with asyncio.timeout(self._deadline_seconds):
+                return await self._runs(agent.name)
+        except Exception:
+            log.exception("not_observed", stream=f"agent-{agent.name}")
             return agent.running  # nothing was seen; the crash watch looks again
 
     async def _runs(self, name: str, generation: int | None = None) -> bool:

@@ -68,6 +68,7 @@ def resolve(path: Path, links: dict[Path, str]) -> Path:
     """Return where a path really leads, and note each link on the way at its own real place."""
     at = Path("/")
     steps = list(path.parts[1:])
+    followed = 0
     while steps:
         step = steps.pop(0)
         here = at.parent if step == ".." else at / step
@@ -75,7 +76,8 @@ def resolve(path: Path, links: dict[Path, str]) -> Path:
             at = here
             continue
         links[here] = str(here.readlink())
-        if len(links) > _MOST_LINKS:
+        followed += 1
+        if followed > _MOST_LINKS:
             raise OSError(f"{path} leads through more than {_MOST_LINKS} symbolic links")
         target = Path(links[here])
         at = Path("/") if target.is_absolute() else at

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import attrs
+import structlog
 
 from harness import wire
+from hyperhive.commands.agents import Action, KillAgent, RestartAgent, StartAgent
 from hyperhive.commands.dispatcher import Answer, Dispatcher
-from hyperhive.commands.errors import Conflict, Invalid
+from hyperhive.commands.errors import Conflict, Forbidden, Invalid, Unavailable
 from hyperhive.commands.messages import AcknowledgeMail, SendMessage, TakeMail
 from hyperhive.commands.questions import AskQuestion
-from hyperhive.events.envelope import actor_of_agent, rfc3339
+from hyperhive.events.envelope import Role, actor_of_agent, rfc3339
 from hyperhive.events.messages import MessagesAcknowledged, MessagesHandedOver
 from hyperhive.events.stream_store import StreamGap
+from hyperhive.projections import views
+from hyperhive.projections.agents import AGENTS
+from hyperhive.projections.freeze import FREEZE, HIVE
 from hyperhive.projections.history import History
 from hyperhive.projections.messages import MESSAGES, Message
+from hyperhive.sockets.control import Controls
+from hyperhive.sockets.fitting import fitting
 from hyperhive.sockets.lines import Connection, Reply, Request
 from hyperhive.sockets.reports import report_of
-from hyperhive.sockets.requests import command_id, read
+from hyperhive.sockets.requests import Ids, Number, command_id, read
 from hyperhive.sockets.streams import TurnStreams
 
+log = structlog.get_logger("sockets")
+
 MAX_STREAM_EVENTS = 2_000
+MAX_RUN_CHARACTERS = 64
 
 
 @attrs.frozen(kw_only=True)
@@ -48,12 +59,12 @@ class _Send:
 @attrs.frozen(kw_only=True)
 class _Recv:
     wait_seconds: float = wire.WAIT_DEFAULT_SECONDS
-    holding: tuple[int, ...] = ()
+    holding: Ids = ()
 
 
 @attrs.frozen(kw_only=True)
 class _Ack:
-    ids: tuple[int, ...]
+    ids: Ids
 
 
 @attrs.frozen(kw_only=True)
@@ -79,8 +90,24 @@ class _Report:
 @attrs.frozen(kw_only=True)
 class _Stream:
     run: str
-    first: int
+    first: Number
     events: tuple[dict[str, Any], ...]
+
+
+@attrs.frozen(kw_only=True)
+class _Control:
+    seen: int | None = None
+    wait_seconds: float = wire.WAIT_DEFAULT_SECONDS
+
+
+@attrs.frozen(kw_only=True)
+class _Act:
+    name: str
+    command_id: str | None = None
+
+
+_LISTED = ("name", "state", "pending", "since", "failed", "quarantined", "paused", "needs_login", "status", "error")
+"""What the manager is told of an agent."""
 
 
 class AgentSocket:
@@ -90,6 +117,7 @@ class AgentSocket:
         self._name = name
         self._actor = actor_of_agent(name)
         self._host = host
+        self._controls = Controls(host.dispatcher)
         self._verbs: dict[str, Callable[[Request], Awaitable[Reply]]] = {
             "send": self._send,
             "recv": self._recv,
@@ -98,7 +126,12 @@ class AgentSocket:
             "report": self._report,
             "stream": self._stream,
             "session": self._session,
+            "control": self._control,
             "ask_operator": self._ask_operator,
+            "start": self._action(StartAgent),
+            "kill": self._action(KillAgent),
+            "restart": self._action(RestartAgent),
+            "list": self._list,
         }
 
     async def __call__(self, _connection: Connection, request: Request) -> Reply:
@@ -117,13 +150,10 @@ class AgentSocket:
 
     async def _recv(self, request: Request) -> Reply:
         said = read(request, _Recv)
-        if said.wait_seconds < 0:
-            raise Invalid(f"wait_seconds is {said.wait_seconds}; it is 0 to {wire.WAIT_MAX_SECONDS:.0f}")
         answer = await self._host.dispatcher.wait(
             TakeMail(actor=self._actor, to=self._name, holding=frozenset(said.holding)),
-            view=MESSAGES.name,
-            group=self._name,
-            seconds=min(said.wait_seconds, wire.WAIT_MAX_SECONDS),
+            topics=((MESSAGES.name, self._name), (AGENTS.name, self._name), (FREEZE.name, HIVE)),
+            seconds=poll_seconds(said.wait_seconds),
         )
         return {"ok": True, "messages": [shown(row, redelivered=row.redelivered) for row in self._handed_over(answer)]}
 
@@ -144,7 +174,7 @@ class AgentSocket:
         if not 1 <= limit <= wire.RECENT_MAX_MESSAGES:
             raise Invalid(f"limit is {limit}; it is 1 to {wire.RECENT_MAX_MESSAGES}")
         rows = self._host.history.recent(self._name, limit)
-        return {"ok": True, "messages": fitting([shown(row) for row in rows])}
+        return {"ok": True, **fitting(shown(row) for row in rows)}
 
     async def _report(self, request: Request) -> Reply:
         said = read(request, _Report)
@@ -154,16 +184,43 @@ class AgentSocket:
 
     async def _stream(self, request: Request) -> Reply:
         said = read(request, _Stream)
-        if said.first < 0 or not said.run or len(said.events) > MAX_STREAM_EVENTS:
-            raise Invalid(f"a stream batch has a run, a first number from 0, and at most {MAX_STREAM_EVENTS} events")
+        if not 1 <= len(said.run) <= MAX_RUN_CHARACTERS:
+            raise Invalid(f"a run of {len(said.run)} characters; 1 to {MAX_RUN_CHARACTERS} are allowed")
+        if len(said.events) > MAX_STREAM_EVENTS:
+            raise Invalid(f"a stream batch of {len(said.events)} events; at most {MAX_STREAM_EVENTS} are allowed")
         try:
-            expected = await self._host.streams.append(self._name, said.run[:64], said.first, said.events)
+            expected = await self._host.streams.append(self._name, said.run, said.first, said.events)
         except StreamGap as gap:
             raise Conflict(str(gap)) from gap
+        except sqlite3.Error as error:
+            log.warning("stream_not_kept", stream=f"turn-{self._name}", error=str(error))
+            raise Unavailable(f"the turn stream cannot be written now: {error}; send the batch again") from error
         return {"ok": True, "next": expected}
 
     async def _session(self, _request: Request) -> Reply:
         return {"ok": True, **self._host.session(self._name)}
+
+    async def _control(self, request: Request) -> Reply:
+        said = read(request, _Control)
+        seconds = min(max(said.wait_seconds, 0), wire.WAIT_MAX_SECONDS)
+        return {"ok": True, **(await self._controls.wait(self._name, said.seen, seconds)).shown()}
+
+    def _action(self, kind: type[Action]) -> Callable[[Request], Awaitable[Reply]]:
+        async def act(request: Request) -> Reply:
+            said = read(request, _Act)
+            await self._host.dispatcher.dispatch(
+                kind(actor=self._actor, agent=said.name, id=command_id(said.command_id))
+            )
+            return {"ok": True}
+
+        return act
+
+    async def _list(self, _request: Request) -> Reply:
+        """Show the manager the agents, without what is only the operator's."""
+        if self._actor.role is not Role.MANAGER:
+            raise Forbidden(f"{self._actor} may not list agents; the manager can")
+        rows = views.agent_rows(self._host.dispatcher.hive)
+        return {"ok": True, "agents": [{name: row[name] for name in _LISTED} for row in rows]}
 
     async def _ask_operator(self, request: Request) -> Reply:
         said = read(request, _AskOperator)
@@ -180,21 +237,16 @@ class AgentSocket:
         return {"ok": True, "question_id": asked[0].event.id}
 
 
+def poll_seconds(wanted: float) -> float:
+    """Return how long a recv waits: as long as was asked for, to a cap. Raises `Invalid` for a negative time."""
+    if wanted < 0:
+        raise Invalid(f"wait_seconds is {wanted:g}; it is 0 to {wire.WAIT_MAX_SECONDS:g}")
+    return min(wanted, wire.WAIT_MAX_SECONDS)
+
+
 def shown(row: Message, *, redelivered: bool | None = None) -> dict[str, Any]:
     """Show a message as the wire carries it."""
     mail: dict[str, Any] = {"id": row.id, "at": rfc3339(row.at), "from": row.sender, "body": row.body}
     if redelivered is not None:
         mail["redelivered"] = redelivered
     return mail
-
-
-def fitting(mail: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Keep the newest (first) messages that fit one line."""
-    room = wire.MAX_LINE_BYTES - 1_024
-    kept = []
-    for message in mail:
-        room -= len(wire.encode(message)) + 1
-        if room < 0:
-            break
-        kept.append(message)
-    return kept

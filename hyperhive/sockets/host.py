@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import attrs
 
 from hyperhive.commands import agents, messages
+from hyperhive.commands.daemon import FreezeHive, ThawHive
+from hyperhive.commands.decide import decide
 from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.commands.errors import Invalid, NotFound
 from hyperhive.commands.questions import AnswerQuestion, CancelQuestion, Resolution
@@ -17,8 +20,9 @@ from hyperhive.events.questions import QuestionAnsweredLate
 from hyperhive.projections import views
 from hyperhive.projections.history import History
 from hyperhive.projections.hive import Hive
+from hyperhive.sockets.fitting import fitting
 from hyperhive.sockets.lines import Connection, Reply, Request
-from hyperhive.sockets.requests import command_id, read
+from hyperhive.sockets.requests import Ids, Number, command_id, read
 
 VERSION = 1
 
@@ -64,6 +68,12 @@ class _Named:
 
 
 @attrs.frozen(kw_only=True)
+class _Paused:
+    name: str
+    paused: bool
+
+
+@attrs.frozen(kw_only=True)
 class _Send:
     name: str
     body: str
@@ -78,7 +88,7 @@ class _Inbox:
 
 @attrs.frozen(kw_only=True)
 class _Read:
-    ids: tuple[int, ...]
+    ids: Ids
 
 
 @attrs.frozen(kw_only=True)
@@ -89,12 +99,12 @@ class _Questions:
 
 @attrs.frozen(kw_only=True)
 class _Numbered:
-    id: int
+    id: Number
 
 
 @attrs.frozen(kw_only=True)
 class _Answer:
-    id: int
+    id: Number
     options: tuple[str, ...] = ()
     text: str = ""
 
@@ -102,7 +112,7 @@ class _Answer:
 @attrs.frozen(kw_only=True)
 class _Requeue:
     name: str
-    id: int
+    id: Number
 
 
 class HostSocket:
@@ -117,6 +127,12 @@ class HostSocket:
             "start": self._start,
             "stop": self._stop,
             "restart": self._action(agents.RestartAgent),
+            "set_paused": self._set_paused,
+            "freeze": self._whole(FreezeHive),
+            "thaw": self._whole(ThawHive),
+            "lift": self._action(agents.LiftQuarantine),
+            "interrupt": self._action(agents.InterruptTurn),
+            "purge_tombstone": self._action(agents.PurgeTombstone),
             "urls": self._urls,
             "pending": self._pending,
             "spawn": self._action(agents.SpawnAgent),
@@ -159,7 +175,7 @@ class HostSocket:
         connection.write(done())
 
         def tell(facts: list[Recorded]) -> None:
-            for name in dict.fromkeys(getattr(fact.event, "agent", None) for fact in facts):
+            for name in dict.fromkeys(map(_agent_of, facts)):
                 agent = self._hive.agents.get(name)
                 if agent is not None:
                     connection.write(done(agent_statuses=[views.agent_row(self._hive, agent)]))
@@ -183,10 +199,10 @@ class HostSocket:
         said = read(request, _Scoped)
         if not said.scope.agent_names:
             raise Invalid('the scope is empty; name the agents: {"agent_names":["coder"]}')
-        for name in said.scope.agent_names:
-            agents.require_container(self._hive, name)
-        for name in said.scope.agent_names:
-            await self._daemon.dispatcher.dispatch(command_for(name, said))
+        commands = [command_for(name, said) for name in dict.fromkeys(said.scope.agent_names)]
+        for command in commands:
+            decide(self._hive, command)  # all of them or none: a refusal of the last comes before the first is given
+        await asyncio.gather(*map(self._daemon.dispatcher.dispatch, commands))
         return done()
 
     def _action(self, kind: type[agents.Action]) -> Callable[[Connection, Request], Awaitable[Reply]]:
@@ -195,6 +211,18 @@ class HostSocket:
             return done()
 
         return act
+
+    def _whole(self, kind: type[FreezeHive | ThawHive]) -> Callable[[Connection, Request], Awaitable[Reply]]:
+        async def act(_connection: Connection, _request: Request) -> Reply:
+            await self._daemon.dispatcher.dispatch(kind(actor=OPERATOR))
+            return done()
+
+        return act
+
+    async def _set_paused(self, _connection: Connection, request: Request) -> Reply:
+        said = read(request, _Paused)
+        await self._daemon.dispatcher.dispatch(agents.SetPaused(actor=OPERATOR, agent=said.name, paused=said.paused))
+        return done()
 
     async def _destroy(self, _connection: Connection, request: Request) -> Reply:
         said = read(request, _Named)
@@ -219,14 +247,13 @@ class HostSocket:
         said = read(request, _Inbox)
         if not 1 <= said.limit <= 1_000:
             raise Invalid(f"limit is {said.limit}; it is 1 to 1000")
-        rows = self._daemon.history.recent(OPERATOR.name, said.limit)
-        return done(
-            messages=[
-                {**views.message_row(row), "read": row.delivered_at is not None}
-                for row in reversed(rows)
-                if not (said.unread and row.delivered_at is not None)
-            ],
-        )
+        if said.unread:
+            unread = self._hive.messages.group(OPERATOR.name).values()
+            rows = list(unread)[: -said.limit - 1 : -1]
+        else:
+            rows = self._daemon.history.recent(OPERATOR.name, said.limit)
+        found = fitting({**views.message_row(row), "read": row.delivered_at is not None} for row in rows)
+        return done(**{**found, "messages": found["messages"][::-1]})
 
     async def _read(self, _connection: Connection, request: Request) -> Reply:
         """Acknowledge mail of the operator's own inbox, which no turn ever takes."""
@@ -236,7 +263,7 @@ class HostSocket:
         return done()
 
     async def _parked(self, _connection: Connection, _request: Request) -> Reply:
-        return done(messages=[views.message_row(row) for row in self._hive.messages.values() if row.parked_at])
+        return done(**fitting(views.message_row(row) for row in self._hive.messages.values() if row.parked_at))
 
     async def _requeue(self, _connection: Connection, request: Request) -> Reply:
         said = read(request, _Requeue)
@@ -281,3 +308,8 @@ class HostSocket:
         if name not in self._hive.agents:
             raise NotFound(f"no agent {name!r}; there are: {', '.join(sorted(self._hive.agents)) or 'none yet'}")
         return name
+
+
+def _agent_of(fact: Recorded) -> str | None:
+    """Return whose row a fact changes: its agent's, or that of an inbox's owner, which counts undelivered mail."""
+    return getattr(fact.event, "agent", None) or getattr(fact.event, "to", None)

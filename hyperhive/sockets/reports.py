@@ -12,7 +12,7 @@ from hyperhive.commands.errors import Invalid, TooLarge
 from hyperhive.commands.reports import Report, ReportFact, ReportTurnEnded, ReportTurnStarted
 from hyperhive.events import turns
 from hyperhive.events.envelope import Actor
-from hyperhive.sockets.requests import read
+from hyperhive.sockets.requests import Ids, read
 
 MAX_REPORT_BYTES = 16_384
 """A report as JSON: it goes into the log for ever. A turn's content belongs into the stream."""
@@ -21,26 +21,26 @@ MAX_KIND_CHARACTERS = 60
 
 @attrs.frozen(kw_only=True)
 class _TurnStarted:
-    ids: tuple[int, ...] = ()
+    ids: Ids = ()
 
 
 @attrs.frozen(kw_only=True)
 class _Usage:
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_input_tokens: int = 0
-    cache_creation_input_tokens: int = 0
+    input_tokens: turns.Tokens = 0
+    output_tokens: turns.Tokens = 0
+    cache_read_input_tokens: turns.Tokens = 0
+    cache_creation_input_tokens: turns.Tokens = 0
 
 
 @attrs.frozen(kw_only=True)
 class _TurnEnded:
     ok: bool
-    cost_usd: float = 0.0
+    cost_usd: turns.Dollars = 0.0
     usage: _Usage | None = None
     session_id: str | None = None
     error: str | None = None
     error_kind: str | None = None
-    ack: tuple[int, ...] = ()
+    ack: Ids = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -72,11 +72,11 @@ class _HarnessStarted:
 
 
 def _turn_started(common: dict[str, Any], event: dict[str, Any]) -> Report:
-    return ReportTurnStarted(**common, ids=read(event, _TurnStarted).ids)
+    return ReportTurnStarted(**common, ids=read(event, _TurnStarted, _named(event)).ids)
 
 
 def _turn_ended(common: dict[str, Any], event: dict[str, Any]) -> Report:
-    said = read(event, _TurnEnded)
+    said = read(event, _TurnEnded, _named(event))
     usage = said.usage or _Usage()
     ended = turns.TurnEnded(
         agent=common["agent"],
@@ -93,11 +93,15 @@ def _turn_ended(common: dict[str, Any], event: dict[str, Any]) -> Report:
     return ReportTurnEnded(**common, ended=ended, ack=said.ack)
 
 
+def _named(event: dict[str, Any]) -> str:
+    return f"report {event['kind']!r}"
+
+
 def _as(shape: type, fact: type) -> Callable[[dict[str, Any], dict[str, Any]], Report]:
     """Return a reader for a report whose fields are its fact's fields."""
 
     def report(common: dict[str, Any], event: dict[str, Any]) -> Report:
-        said = attrs.asdict(read(event, shape))
+        said = attrs.asdict(read(event, shape, _named(event)))
         return ReportFact(**common, fact=fact(agent=common["agent"], **said))
 
     return report

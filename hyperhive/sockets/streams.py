@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +21,10 @@ class TurnStreams:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="streams")
 
     async def append(self, agent: str, run: str, first: int, events: Sequence[dict[str, Any]]) -> int:
-        """Keep a batch; return the number expected next once it is written. Raises `StreamGap`."""
+        """Keep a batch; return the number expected next once it is written.
+
+        Raises `StreamGap`, and `sqlite3.Error` where the file cannot be written.
+        """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._append, agent, run, first, events)
 
@@ -38,7 +42,11 @@ class TurnStreams:
         store = self._stores.get(agent)
         if store is None:
             store = self._stores[agent] = StreamStore(self._path_of(agent))
-        return store.append(run, first, events)
+        try:
+            return store.append(run, first, events)
+        except sqlite3.Error:
+            self._forget(agent)  # the next batch opens the file anew
+            raise
 
     def _forget(self, agent: str) -> None:
         store = self._stores.pop(agent, None)

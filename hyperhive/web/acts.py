@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hyperhive.commands import agents, messages
+from hyperhive.commands.daemon import FreezeHive, ThawHive
 from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.commands.errors import Invalid, Refused
 from hyperhive.commands.questions import AnswerQuestion, CancelQuestion, Resolution
@@ -39,6 +40,12 @@ class Acts:
             "/restart/{name}": self._action(agents.RestartAgent),
             "/rebuild/{name}": self._action(agents.RebuildAgent),
             "/destroy/{name}": self._destroy,
+            "/lift/{name}": self._action(agents.LiftQuarantine),
+            "/pause/{name}": self._pause(paused=True),
+            "/resume/{name}": self._pause(paused=False),
+            "/purge-tombstone/{name}": self._action(agents.PurgeTombstone),
+            "/freeze": self._whole(FreezeHive),
+            "/thaw": self._whole(ThawHive),
             "/send/{name}": self._send,
             "/answer-question/{id:int}": self._answer,
             "/cancel-question/{id:int}": self._cancel,
@@ -48,6 +55,21 @@ class Acts:
     def _action(self, kind: type[agents.Action]) -> Act:
         async def act(request: Request, _form: Form) -> dict[str, object]:
             await self.dispatcher.dispatch(kind(actor=OPERATOR, agent=request.path_params["name"]))
+            return {}
+
+        return act
+
+    def _pause(self, *, paused: bool) -> Act:
+        async def act(request: Request, _form: Form) -> dict[str, object]:
+            name = request.path_params["name"]
+            await self.dispatcher.dispatch(agents.SetPaused(actor=OPERATOR, agent=name, paused=paused))
+            return {}
+
+        return act
+
+    def _whole(self, kind: type[FreezeHive | ThawHive]) -> Act:
+        async def act(_request: Request, _form: Form) -> dict[str, object]:
+            await self.dispatcher.dispatch(kind(actor=OPERATOR))
             return {}
 
         return act

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 TRIES = 12
 FIRST_WAIT_SECONDS = 0.25
 MAX_WAIT_SECONDS = 2.0
+BACKLOG = 2048
 
 
 class PortTaken(Exception):  # noqa: N818
@@ -21,7 +22,7 @@ class PortTaken(Exception):  # noqa: N818
 
 
 async def bind(host: str, port: int) -> socket.socket:
-    """Bind with SO_REUSEADDR; "address in use" is tried again, 250 ms doubling to 2 s, 12 tries in all.
+    """Bind with SO_REUSEADDR and listen; "address in use" is tried again, 250 ms doubling to 2 s, 12 tries in all.
 
     Raises `PortTaken` with what would help; any other error of the bind at once.
     """
@@ -49,6 +50,8 @@ def _bind_once(host: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        # With SO_REUSEADDR two may bind one port; only one of them may listen.
+        listener.listen(BACKLOG)
     except OSError:
         listener.close()
         raise
@@ -76,6 +79,8 @@ class HttpServer:
         self._task = asyncio.create_task(self._server.serve(sockets=[self._listener]), name="http")
         while not self._server.started and not self._task.done():  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.005)
+        if self._task.done():
+            self._task.result()
 
     async def close(self) -> None:
         """End open requests within two seconds and stop."""

@@ -36,7 +36,7 @@ class TestChoose:
 
     def test_unknown(self, tmp_path: Path) -> None:
         """A name that is none is an error with those that are."""
-        with pytest.raises(UnknownRuntime, match="'docker'.*bubblewrap, process, auto"):
+        with pytest.raises(UnknownRuntime, match=r"'docker'.*bubblewrap, process, auto"):
             asyncio.run(choose("docker", run_dir=tmp_path, hive="h"))
 
     def test_process(self, tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ class TestChoose:
     def test_missing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         """Without bwrap neither `auto` nor its own name ends in another runtime: the package is named."""
         monkeypatch.setattr("hyperhive.runtimes.bubblewrap.HOST_PATH", str(tmp_path))
-        with pytest.raises(RuntimeUnavailable, match="not installed.*apt install bubblewrap"):
+        with pytest.raises(RuntimeUnavailable, match=r"not installed.*apt install bubblewrap"):
             asyncio.run(choose(name, run_dir=tmp_path, hive="h"))
 
     def test_broken(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

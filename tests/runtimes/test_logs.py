@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -81,9 +82,9 @@ class TestTrim:
         assert log.read_text() == "0123456789"
 
     def test_large_moves(self, log: Path) -> None:
-        """The newest bytes move into the earlier file, for its owner alone, and what is open goes on at the beginning."""
+        """The newest bytes move into the earlier file, for its owner alone; who has it open begins anew."""
         file = logs.open_for_append(log)
-        with open(file, "wb", buffering=0) as relay:
+        with os.fdopen(file, "wb", buffering=0) as relay:
             relay.write(b"0123456789abc")
             assert logs.trim(log, 10)
             relay.write(b"new")

@@ -1,0 +1,46 @@
+"""Ending what came from a process, wherever it went."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import psutil
+
+from harness import processes
+from tests.harness.running import ROOT, gone, wait
+
+# A parent that adopts; a child; a grandchild in a session of its own, whose child survives it as an orphan.
+FAMILY = """
+import os, subprocess, sys, time
+sys.path.insert(0, sys.argv[1])
+from harness import processes
+processes.adopt_orphans()
+subprocess.Popen(["setsid", "sh", "-c", "sleep 600 & sleep 600 & wait"])
+subprocess.Popen(["sh", "-c", "setsid sleep 601 & exit 0"])
+time.sleep(600)
+"""
+
+
+class TestKillDescendants:
+    def test_ends_sessions_of_their_own_and_orphans(self) -> None:
+        """Neither setsid nor a parent that has gone away saves a process."""
+        with subprocess.Popen([sys.executable, "-c", FAMILY, str(ROOT)]) as parent:
+            try:
+                of_parent = psutil.Process(parent.pid)
+                wait(lambda: sum(p.name() == "sleep" for p in of_parent.children(recursive=True)) == 3)
+                family = of_parent.children(recursive=True)
+                processes.kill_descendants(parent.pid)
+                assert gone(family)
+                assert parent.poll() is None
+            finally:
+                parent.kill()
+
+    def test_nothing_to_end_is_fine(self) -> None:
+        """A process without children, and one that does not exist, have nothing to kill."""
+        with subprocess.Popen(["sleep", "600"]) as alone:
+            processes.kill_descendants(alone.pid)
+            assert alone.poll() is None
+            alone.kill()
+        processes.kill_descendants(alone.pid)
+        processes.kill_group(alone.pid)
