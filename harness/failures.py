@@ -14,6 +14,9 @@ Kind = Literal[
 
 ENVIRONMENT: frozenset[Kind] = frozenset({"login", "rate_limit", "api", "network", "claude_missing", "start"})
 
+PROCESS: frozenset[Kind] = frozenset({"claude_missing", "start", "crash"})
+"""After these, the session's process is no longer of use."""
+
 TEXT_CHARACTERS = 2_000
 """Of an error's text in a report, which goes into the log for ever."""
 

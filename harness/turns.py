@@ -90,6 +90,8 @@ class Turns:
         self._in_turn = False
         self._tool_calls.cancel_all()
         self._sessions.used()
+        if outcome.error_kind in failures.PROCESS:
+            self._sessions.release("broken")
         log("turn_ended", ok=outcome.ok, kind=outcome.error_kind, mail=len(self._held))
         self._reports.turn_ended(outcome, ack=self._held if outcome.ok else ())
         if outcome.ok:

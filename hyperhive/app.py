@@ -7,21 +7,25 @@ import contextlib
 import resource
 import secrets
 import signal
+import sqlite3
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import filelock
 import structlog
+from sqlalchemy.exc import DBAPIError
 
 from hyperhive._version import version
 from hyperhive.claude import ClaudeMissing, find_claude
 from hyperhive.commands.agents import SpawnAgent
 from hyperhive.commands.daemon import CreateHive, RecordDaemonStart, RecordDaemonStop
 from hyperhive.commands.dispatcher import Dispatcher
+from hyperhive.commands.errors import Refused
 from hyperhive.config import Config, Directories, DirectoryError
 from hyperhive.events.envelope import DAEMON, MANAGER
-from hyperhive.events.log import Log, LogDamaged, LogFailed
+from hyperhive.events.log import Log, LogDamaged, LogFailed, LogFull
 from hyperhive.homes import Homes
 from hyperhive.projections import database
 from hyperhive.projections.history import History
@@ -44,31 +48,57 @@ from hyperhive.web.site import Site, site
 
 log = structlog.get_logger("daemon")
 
+MIN_TOKEN_CHARACTERS = 20
+
 
 def serve(config: Config, directories: Directories, *, rehearse: Path | None) -> int:
     """Run a daemon until SIGTERM or SIGINT; return the exit code. Agents run on."""
-    lock = filelock.FileLock(directories.lock_file, blocking=False)
     try:
-        with lock:
+        with _alone(directories.lock_file, "--data-dir"), _alone(directories.run / "hive.lock", "--run-dir"):
             database.upgrade(directories.hive_db)
             asyncio.run(_serve(config, directories, rehearse))
-    except filelock.Timeout:
-        _say(f"another daemon runs on {directories.data}; stop it, or choose another --data-dir")
+    except (sqlite3.Error, DBAPIError) as error:
+        reason = error.orig if isinstance(error, DBAPIError) else error
+        _say(f"{directories.hive_db} cannot be used: {reason}")
         return 1
     except (
+        AnotherDaemon,
         ClaudeMissing,
         DirectoryError,
         database.WrongRevision,
         LogDamaged,
         LogFailed,
+        LogFull,
         PortTaken,
+        Refused,
         RuntimeTrouble,
         ScenarioError,
+        ShortToken,
         OSError,
     ) as error:
         _say(str(error))
         return 1
     return 0
+
+
+class ShortToken(Exception):  # noqa: N818
+    """The operator's token can be guessed."""
+
+
+class AnotherDaemon(Exception):  # noqa: N818
+    """Somebody else has this directory."""
+
+
+@contextlib.contextmanager
+def _alone(file: Path, flag: str) -> Iterator[None]:
+    """Hold a directory for this daemon: the data directory has one writer, the run directory one owner of sockets."""
+    lock = filelock.FileLock(file, blocking=False, mode=0o600)
+    try:
+        held = lock.acquire()
+    except filelock.Timeout:
+        raise AnotherDaemon(f"another daemon runs on {file.parent}; stop it, or choose another {flag}") from None
+    with held:
+        yield
 
 
 def _say(text: str) -> None:
@@ -79,9 +109,8 @@ async def _serve(config: Config, directories: Directories, rehearse: Path | None
     _raise_file_limit()
     stop = _stop_signal()
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    async with contextlib.AsyncExitStack() as stack:
-        journal, hive = database.open_hive(directories.hive_db)
-        stack.callback(journal.close)
+    journal, hive = database.open_hive(directories.hive_db)
+    with contextlib.closing(journal):
         dispatcher = Dispatcher(
             journal,
             hive,
@@ -91,14 +120,27 @@ async def _serve(config: Config, directories: Directories, rehearse: Path | None
         hive_id = await _identity(dispatcher, journal)
         runtime = await choose(config.runtime, run_dir=directories.run, hive=hive_id)
         await dispatcher.dispatch(RecordDaemonStart(actor=DAEMON, release=version(), runtime=runtime.name))
-        daemon = Daemon(config, directories, dispatcher, runtime, stack)
-        await daemon.open(rehearse)
-        log.info("serving", url=daemon.url, runtime=runtime.name, data=str(directories.data), agents=len(hive.agents))
-        await asyncio.wait({stop, failed}, return_when=asyncio.FIRST_COMPLETED)
-        if failed.done():
-            failed.result()
-        log.info("stopping")
+        async with contextlib.AsyncExitStack() as stack:
+            daemon = Daemon(config, directories, dispatcher, runtime, stack)
+            await _run(daemon, rehearse, stop, failed)
+            log.info("stopping")
+        # Every surface and reactor has ended: nothing can follow this fact.
         await dispatcher.dispatch(RecordDaemonStop(actor=DAEMON))
+
+
+async def _run(daemon: Daemon, rehearse: Path | None, stop: asyncio.Future[None], failed: asyncio.Future[None]) -> None:
+    """Open the daemon and wait for the signal that stops it, which may come before it is open.
+
+    Raises what broke: the log, or a reactor, without which the hive would only seem to live.
+    """
+    opening = asyncio.create_task(daemon.open(rehearse))
+    await asyncio.wait({opening, stop, failed}, return_when=asyncio.FIRST_COMPLETED)
+    await _end(opening)
+    if not opening.cancelled():
+        daemon.say_serving()
+    ended, _ = await asyncio.wait({stop, failed, *daemon.reactors}, return_when=asyncio.FIRST_COMPLETED)
+    for end in ended:
+        end.result()
 
 
 class Daemon:
@@ -123,6 +165,7 @@ class Daemon:
         stack.callback(self._streams.close)
         self.url = ""
         """Of the HTTP server, once it is open."""
+        self.reactors: list[asyncio.Task[None]] = []
 
     async def open(self, rehearse: Path | None) -> None:
         """Open the surfaces, take over the containers that run, begin the reactors."""
@@ -135,6 +178,16 @@ class Daemon:
         if self._config.manager and MANAGER.name not in self._dispatcher.hive.agents:
             await self._dispatcher.dispatch(SpawnAgent(actor=DAEMON, agent=MANAGER.name))
 
+    def say_serving(self) -> None:
+        """Say that everything is open."""
+        log.info(
+            "serving",
+            url=self.url,
+            runtime=self._runtime.name,
+            data=str(self._directories.data),
+            agents=len(self._dispatcher.hive.agents),
+        )
+
     async def _open_rehearsal(self, scenario: Path | None) -> str | None:
         """Serve a scenario on the port it had before: sessions of agents that outlived a daemon still ask there."""
         if scenario is None:
@@ -142,7 +195,7 @@ class Daemon:
         kept = self._directories.run / "rehearsal.port"
         rehearsal = await serve_rehearsal(
             load_scenario(scenario),
-            port=int(kept.read_text()) if kept.exists() else 0,
+            port=_port(kept),
             on_unmatched=lambda unmatched: log.error("rehearsal_unmatched", request=str(unmatched)),
         )
         self._stack.push_async_callback(rehearsal.aclose)
@@ -186,8 +239,8 @@ class Daemon:
             ),
         )
         server = HttpServer(pages, listener)
-        await server.open()
         self._stack.push_async_callback(server.close)
+        await server.open()
 
     async def _open_host_socket(self, homes: Homes) -> None:
         async def login(name: str) -> list[str]:
@@ -209,8 +262,8 @@ class Daemon:
             mode=0o660,
             max_connections=self._config.limits.connections_per_socket,
         )
-        await server.open()
         self._stack.push_async_callback(server.close)
+        await server.open()
 
     def _begin_reactors(self, homes: Homes) -> None:
         limits = self._config.limits
@@ -230,7 +283,8 @@ class Daemon:
             every(self._config.crash_watch.interval_seconds, watch.tick, name="crash_watch"),
         )
         for loop in loops:
-            self._stack.push_async_callback(_end, asyncio.create_task(loop))
+            self.reactors.append(asyncio.create_task(loop))
+            self._stack.push_async_callback(_end, self.reactors[-1])
 
 
 async def _identity(dispatcher: Dispatcher, journal: Log) -> str:
@@ -239,12 +293,25 @@ async def _identity(dispatcher: Dispatcher, journal: Log) -> str:
     return str(journal.read(1, 1)[0].event.hive)
 
 
+def _port(kept: Path) -> int:
+    """Return a port that was noted, 0 where none was or the note is none (its writing may have been cut off)."""
+    digits = kept.read_text() if kept.exists() else ""
+    return int(digits) if digits.isdecimal() and int(digits) < 65_536 else 0
+
+
 def _token(path: Path) -> str:
     """Return the operator's token, making it (0600) at the first start."""
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_urlsafe(32) + "\n")
-    return path.read_text().strip()
+        # In one step: an empty token would let everybody in.
+        unfinished = path.with_suffix(".new")
+        unfinished.unlink(missing_ok=True)
+        unfinished.touch(mode=0o600)
+        unfinished.write_text(secrets.token_urlsafe(32) + "\n")
+        unfinished.replace(path)
+    token = path.read_text().strip()
+    if len(token) < MIN_TOKEN_CHARACTERS:
+        raise ShortToken(f"{path} holds no token of {MIN_TOKEN_CHARACTERS} characters or more; remove it for a new one")
+    return token
 
 
 def _stop_signal() -> asyncio.Future[None]:

@@ -33,7 +33,8 @@ def attach(argv: Sequence[str]) -> int:
     resized = signal.signal(signal.SIGWINCH, lambda *_: _copy_size(outer, inner))
     try:
         _copy_size(outer, inner)
-        tty.setraw(outer)
+        # Not TCSAFLUSH, which would lose what has been typed ahead.
+        tty.setraw(outer, termios.TCSADRAIN)
         _relay(outer, inner)
     finally:
         termios.tcsetattr(outer, termios.TCSADRAIN, before)

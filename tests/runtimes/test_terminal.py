@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import select
 import struct
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import termios
 from collections.abc import Sequence
 
 import pytest
+
+from tests.runtimes.home import PATIENCE_SECONDS
 
 ATTACH = "import sys; from hyperhive.runtimes.terminal import attach; sys.exit(attach(sys.argv[1:]))"
 TIOCGPTN = 0x80045430  # asm-generic/ioctls.h
@@ -30,12 +33,8 @@ class Person:
 
     def sees(self, text: str) -> None:
         """Wait until this stands on the screen, or the program has ended."""
-        while text not in self.seen:
-            try:
-                said = os.read(self.terminal, 65536)
-            except OSError:
-                break
-            self.seen += said.decode()
+        while text not in self.seen and self._looks():
+            pass
         assert text in self.seen
 
     def types(self, text: str) -> None:
@@ -47,10 +46,21 @@ class Person:
         fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def exit_status(self) -> int:
-        """Wait for the end."""
+        """Look on until the end."""
+        while self._looks():
+            pass
         status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         os.close(self.terminal)
         return status
+
+    def _looks(self) -> bool:
+        ready, _, _ = select.select([self.terminal], [], [], PATIENCE_SECONDS)
+        assert ready, f"nothing more came after {self.seen!r}"
+        try:
+            self.seen += os.read(self.terminal, 65536).decode()
+        except OSError:  # EIO: the program has ended
+            return False
+        return True
 
 
 def test_talk_and_status() -> None:

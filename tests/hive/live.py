@@ -1,0 +1,166 @@
+"""A whole hive for a test: the real daemon, real containers, the real claude program, a rehearsed model."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hyperhive.cli import client
+from hyperhive.events import chain
+from hyperhive.events.log import read_only
+from hyperhive.events.reading import Selection, select
+from hyperhive.replay import verify
+
+DEADLINE_SECONDS = 90.0
+
+T = TypeVar("T")
+
+
+class LiveHive:
+    """One data directory, and the daemon that runs on it now."""
+
+    def __init__(self, scenario: str, *, runtime: str = "bubblewrap", settings: tuple[str, ...] = ()) -> None:
+        # Not in the test's own directory: the path of a socket has to be short.
+        self.home = Path(tempfile.mkdtemp(prefix="hh-", dir="/tmp"))
+        self.scenario = self.home / "scenario.toml"
+        self.scenario.write_text(scenario)
+        self._runtime = runtime
+        self._settings = ("crash_watch.interval_seconds=0.5", *settings)
+        self.daemon: subprocess.Popen[bytes] | None = None
+
+    @property
+    def database(self) -> Path:
+        """The log's file."""
+        return self.home / "d" / "hive.sqlite"
+
+    def state(self, name: str) -> Path:
+        """An agent's own directory."""
+        return self.home / "d" / "agents" / name / "state"
+
+    def serve(self) -> None:
+        """Start a daemon and wait until it answers."""
+        argv = [sys.executable, "-m", "hyperhive.cli", "serve", "--data-dir", f"{self.home}/d", "--run-dir"]
+        argv += [f"{self.home}/r", "--listen", "127.0.0.1:0", "--runtime", self._runtime]
+        argv += ["--rehearse", str(self.scenario)]
+        for setting in self._settings:
+            argv += ["--set", setting]
+        with (self.home / "daemon.log").open("ab") as output:
+            self.daemon = subprocess.Popen(argv, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
+        self.until("the daemon answers", self._answers)
+
+    def kill_daemon(self) -> None:
+        """End the daemon as a power cut would; agents run on."""
+        assert self.daemon is not None
+        self.daemon.kill()
+        self.daemon.wait()
+
+    def ask(self, cmd: str, **fields: object) -> dict[str, Any]:
+        """Say something on host.sock."""
+        return client.ask(self.home / "r" / "host.sock", {"cmd": cmd, **fields})
+
+    def spawn(self, *names: str) -> None:
+        """Spawn agents and wait until each has ended its first turn, on the kick."""
+        for name in names:
+            self.ask("spawn", name=name)
+        for name in names:
+            self.until(f"{name} has ended a turn", functools.partial(self.facts, f"turn-{name}", "TurnEnded"))
+
+    def facts(self, stream: str | None = None, *types: str, after: int = 0) -> list[dict[str, Any]]:
+        """Read facts from the file."""
+        with contextlib.closing(read_only(self.database)) as connection:
+            return list(select(connection, Selection(stream=stream, types=types, after=after)))
+
+    def mail(self, to: str) -> list[str]:
+        """The bodies that were sent to somebody, oldest first."""
+        return [fact["data"]["body"] for fact in self.facts(f"inbox-{to}", "MessageSent")]
+
+    def until(self, what: str, look: Callable[[], T]) -> T:
+        """Look again and again until there is something to see; fail with the daemon's last words."""
+        end = time.monotonic() + DEADLINE_SECONDS
+        while time.monotonic() < end:
+            if found := look():
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"waited for: {what}\n{self.last_words()}")
+
+    def last_words(self) -> str:
+        """What the daemon and the harnesses said last."""
+        logs = [self.home / "daemon.log", *sorted(self.home.glob("d/agents/*/harness.log"))]
+        return "\n".join(
+            f"== {log.name} of {log.parent.name}\n{log.read_text()[-3000:]}" for log in logs if log.exists()
+        )
+
+    def verify(self) -> None:
+        """Prove that chain and views hold."""
+        chain.verify(self.database)
+        verify.verify(self.database)
+
+    def end(self) -> None:
+        """Stop the agents, then the daemon; leave nothing behind."""
+        if self.daemon is not None and self.daemon.poll() is not None:
+            self.serve()
+        rows = self.ask("agent_status")["agent_statuses"]
+        for row in rows:
+            with contextlib.suppress(client.Refused):
+                self.ask("kill", name=row["name"])
+        self.until(
+            "all are stopped", lambda: not any(row["running"] for row in self.ask("agent_status")["agent_statuses"])
+        )
+        assert self.daemon is not None
+        self.daemon.send_signal(signal.SIGTERM)
+        assert self.daemon.wait(timeout=30) == 0
+        shutil.rmtree(self.home)
+
+    def _all_stopped(self) -> bool:
+        return not any(row["running"] for row in self.ask("agent_status")["agent_statuses"])
+
+    def _answers(self) -> bool:
+        assert self.daemon is not None
+        assert self.daemon.poll() is None, self.last_words()
+        with contextlib.suppress(client.NotRunning, client.Unanswered):
+            self.ask("list")
+            return True
+        return False
+
+
+@contextlib.contextmanager
+def live(scenario: str, *, runtime: str = "bubblewrap", settings: tuple[str, ...] = ()) -> Iterator[LiveHive]:
+    """Run a hive for the length of a test, and leave no process behind, also after a failure."""
+    hive = LiveHive(scenario, runtime=runtime, settings=settings)
+    try:
+        hive.serve()
+        yield hive
+        hive.verify()
+        hive.end()
+    finally:
+        _sweep(hive.home)
+
+
+def processes_of(home: Path) -> dict[int, str]:
+    """Every process whose command line or environment names a directory, by pid."""
+    needle = os.fsencode(home)
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            line = (process / "cmdline").read_bytes()
+            if needle in line or needle in (process / "environ").read_bytes():
+                found[int(process.name)] = line.replace(b"\0", b" ").decode(errors="replace")
+    return found
+
+
+def _sweep(home: Path) -> None:
+    for pid in processes_of(home):
+        if pid != os.getpid():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    shutil.rmtree(home, ignore_errors=True)
