@@ -23,8 +23,14 @@ from hyperhive.runtimes.runner import HOST_ENVIRONMENT
 SHELL = "/bin/sh"
 KEEP = '(exec "$@" </dev/null 2>&1); printf "%s\\n" "$?" >"$0"'
 """In parentheses, so that the shell's own word on a killed program goes nowhere: the log is the program's alone."""
-RELAY = 'command ulimit -f "$0" 2>/dev/null; trap "" XFSZ; until cat 2>/dev/null; do head -c 1048576 >/dev/null; done'
-"""Where the log may not grow (limit, full disk), output is dropped by the MiB and the program is not held up."""
+RELAY = (
+    'command ulimit -f "$1"; trap "" XFSZ; until cat >>"$0"; do '
+    '[ "$(wc -c <"$0")" -ge "$2" ] && mv -f "$0" "$0.1" || head -c 1048576 >/dev/null; done'
+)
+"""Appends to the log until it is full, which then becomes ``<log>.1``, so that the two are bounded however fast an agent
+prints; what `cat` held at that moment (128 KiB at most) is lost. Where nothing can be written, as on a full disk, output
+is dropped by the MiB. The program is never held up for long.
+"""
 
 _UMASK = 0o077
 _ULIMIT_UNIT_BYTES = 512  # POSIX, ulimit -f
@@ -52,9 +58,9 @@ def keeper_argv(argv: Sequence[str], *, exit_file: Path) -> tuple[str, ...]:
     return (SHELL, "-c", KEEP, str(exit_file), *argv)
 
 
-def relay_argv(max_bytes: int) -> tuple[str, ...]:
-    """Return the command line of a relay from its stdin to its stdout, a log of at most so many bytes."""
-    return (SHELL, "-c", RELAY, str(max_bytes // _ULIMIT_UNIT_BYTES))
+def relay_argv(log: Path, max_bytes: int) -> tuple[str, ...]:
+    """Return the command line of a relay from its stdin into a log of at most so many bytes (a multiple of 512)."""
+    return (SHELL, "-c", RELAY, str(log), str(max_bytes // _ULIMIT_UNIT_BYTES), str(max_bytes))
 
 
 def is_keeper(pid: int) -> bool:
@@ -70,11 +76,8 @@ def launch(what: Launch, *, mark: str, exit_file: Path, log: Path, lock: int) ->
     argv = keeper_argv(what.argv, exit_file=exit_file)
     reading, writing = os.pipe()
     try:
-        file = logs.open_for_append(log)
-        try:
-            relay = _spawn(relay_argv(logs.HARD_MAX_BYTES), stdin=reading, stdout=file)
-        finally:
-            os.close(file)
+        logs.prepare(log)
+        relay = _spawn(relay_argv(log, logs.MAX_BYTES), stdin=reading, stdout=subprocess.DEVNULL)
         # Without a keeper the relay meets the end of its input, and ends.
         keeper = _spawn(argv, stdin=lock, stdout=writing, environment={**what.environment, MARK: mark}, cwd=what.cwd)
     except OSError as error:

@@ -150,7 +150,7 @@ class Local(abc.ABC):
             self._records.delete(name)
 
     async def logs(self, name: str, lines: int) -> tuple[str, ...]:
-        """Read the end of the log, and of what was trimmed from it where that is needed."""
+        """Read the end of the log, and of the earlier one where that is needed."""
         return await asyncio.to_thread(logs.tail, await self.log_path(name), lines)
 
     async def log_path(self, name: str) -> Path:
@@ -239,7 +239,6 @@ class Local(abc.ABC):
         )
 
     async def _start(self, spec: Spec, what: Launch, lock: int) -> None:
-        await asyncio.to_thread(logs.trim, spec.log, logs.MAX_BYTES)
         offset = spec.log.stat().st_size if spec.log.exists() else 0
         exit_file = self._records.exit_file(spec.name)
         exit_file.unlink(missing_ok=True)

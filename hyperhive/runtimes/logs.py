@@ -1,4 +1,4 @@
-"""The kept output of a container: read its end, and keep the file from growing without bound."""
+"""The kept output of a container: where it lies, and its end."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from pathlib import Path
 
 MAX_LINES = 5000
 MAX_BYTES = 16 * 1024 * 1024
-"""Past this size a log is trimmed when its container starts, and whenever `trim` is called."""
-HARD_MAX_BYTES = 4 * MAX_BYTES
-"""The relay writes no further than this, however fast an agent is between two trims."""
+"""A log of this size becomes `earlier`, and what was earlier is gone: twice this is all that an agent's output takes."""
 
 _TAIL_BYTES = 4 * 1024 * 1024
 _BLOCK_BYTES = 65_536
 
 
 def earlier(path: Path) -> Path:
-    """Return the file that holds what was last trimmed from a log."""
+    """Return the file that a full log becomes."""
     return path.with_name(f"{path.name}.1")
 
 
@@ -31,38 +29,9 @@ def tail(path: Path, lines: int) -> tuple[str, ...]:
     return tuple(raw.removesuffix(b"\n").decode(errors="replace").split("\n")[-lines:]) if raw else ()
 
 
-def trim(path: Path, max_bytes: int) -> bool:
-    """Move the newest `max_bytes` of a log that is larger into ``<log>.1`` and empty it; says whether it did.
-
-    The file keeps its inode, because a container's relay holds it open (in append mode). Weakness: what is written
-    between the copy's end and the emptying is lost.
-    """
-    try:
-        source = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        size = os.fstat(source).st_size
-        if size <= max_bytes:
-            return False
-        kept = earlier(path)
-        partial = kept.with_name(f"{kept.name}.part")
-        with open(partial, "wb", opener=_private) as target:
-            os.lseek(source, size - max_bytes, os.SEEK_SET)
-            left = max_bytes + _BLOCK_BYTES
-            while left > 0 and (block := os.read(source, min(_BLOCK_BYTES, left))):
-                target.write(block)
-                left -= len(block)
-        partial.replace(kept)
-        os.ftruncate(source, 0)
-    finally:
-        os.close(source)
-    return True
-
-
-def open_for_append(path: Path) -> int:
-    """Open a log for a container's relay, made if need be, for the daemon's user alone; returns the descriptor."""
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+def prepare(path: Path) -> None:
+    """Make a log, for the daemon's user alone; one that is a link, and so leads elsewhere, is an error."""
+    os.close(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
 
 
 def since(path: Path, offset: int, max_bytes: int = _BLOCK_BYTES) -> str:
@@ -90,7 +59,3 @@ def _end_of(path: Path, lines: int, max_bytes: int) -> bytes:
             return raw
     except FileNotFoundError:
         return b""
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -188,7 +188,10 @@ class Runtime(Protocol):
         """Return the last lines of its output, oldest first. Raises `NoSuchContainer`."""
 
     async def log_path(self, name: str) -> Path:
-        """Return the file that grows, for who wants to follow it. Raises `NoSuchContainer`."""
+        """Return the file that grows, for who wants to follow it; raises `NoSuchContainer`.
+
+        When it is full it becomes ``<log>.1`` and a new one takes its name, so it is followed by name, as `tail -F` does.
+        """
 
     async def command(
         self, spec: Spec, argv: Sequence[str], *, environment: Mapping[str, str] | None = None

@@ -151,8 +151,16 @@ class TestKeeper:
         )
 
     def test_relay(self) -> None:
-        """The relay's limit is given in the shell's unit."""
-        assert keeper.relay_argv(1024 * 1024)[-1] == "2048"
+        """The relay gets its log, and its limit in the unit of ulimit and in bytes."""
+        assert keeper.relay_argv(Path("/data/a b.log"), 1024 * 1024) == (
+            "/bin/sh",
+            "-c",
+            'command ulimit -f "$1"; trap "" XFSZ; until cat >>"$0"; do '
+            '[ "$(wc -c <"$0")" -ge "$2" ] && mv -f "$0" "$0.1" || head -c 1048576 >/dev/null; done',
+            "/data/a b.log",
+            "2048",
+            "1048576",
+        )
 
 
 class TestMark:

@@ -1,8 +1,7 @@
-"""The end of a log is had whatever its size, and its size has an end."""
+"""The end of a log is had, whatever its size."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -70,42 +69,41 @@ class TestTail:
         log.write_bytes("".join(f"{line}\n" for line in written).encode())
         assert logs.tail(log, lines) == tuple(written[-lines:])
 
+    def test_reaches_back(self, log: Path) -> None:
+        """Where a new log has too few lines, the earlier one gives the rest."""
+        logs.earlier(log).write_text("a\nb\nc\n")
+        log.write_text("d\n")
+        assert logs.tail(log, 3) == ("b", "c", "d")
+        log.unlink()
+        assert logs.tail(log, 3) == ("a", "b", "c")
 
-class TestTrim:
-    """The size."""
 
-    def test_small_stays(self, log: Path) -> None:
-        """A log within its size is left alone; so is one that is not there."""
-        assert not logs.trim(log, 10)
-        log.write_text("0123456789")
-        assert not logs.trim(log, 10)
-        assert log.read_text() == "0123456789"
+class TestPrepare:
+    """The file."""
 
-    def test_large_moves(self, log: Path) -> None:
-        """The newest bytes move into the earlier file, for its owner alone; who has it open begins anew."""
-        file = logs.open_for_append(log)
-        with os.fdopen(file, "wb", buffering=0) as relay:
-            relay.write(b"0123456789abc")
-            assert logs.trim(log, 10)
-            relay.write(b"new")
-        assert log.read_bytes() == b"new"
-        assert logs.earlier(log).read_bytes() == b"3456789abc"
-        assert logs.earlier(log).stat().st_mode & 0o777 == log.stat().st_mode & 0o777 == 0o600
+    def test_for_its_owner(self, log: Path) -> None:
+        """A log is made for its owner alone, and what it holds stays."""
+        logs.prepare(log)
+        assert log.stat().st_mode & 0o777 == 0o600
+        log.write_text("kept")
+        logs.prepare(log)
+        assert log.read_text() == "kept"
 
     def test_a_link_is_not_followed(self, log: Path, tmp_path: Path) -> None:
-        """A log that somebody replaced by a link is neither trimmed nor written."""
-        (tmp_path / "target").write_text("x" * 100)
+        """A log that somebody replaced by a link is refused, and what it leads to is left alone."""
         log.symlink_to(tmp_path / "target")
         with pytest.raises(OSError, match="symbolic links"):
-            logs.trim(log, 10)
-        with pytest.raises(OSError, match="symbolic links"):
-            logs.open_for_append(log)
-        assert (tmp_path / "target").stat().st_size == 100
+            logs.prepare(log)
+        assert not (tmp_path / "target").exists()
 
-    def test_tail_reaches_back(self, log: Path) -> None:
-        """Where a trimmed log has too few lines, the earlier file gives the rest."""
-        log.write_text("a\nb\nc\n")
-        assert logs.trim(log, 5)
-        with log.open("a") as file:
-            file.write("d\n")
-        assert logs.tail(log, 3) == ("b", "c", "d")
+
+class TestSince:
+    """What a start that failed has printed."""
+
+    def test_from_there(self, log: Path) -> None:
+        """What came after an offset, and no more than the end of it; nothing where there is nothing."""
+        assert logs.since(log, 0) == ""
+        log.write_text("before after")
+        assert logs.since(log, 7) == "after"
+        assert logs.since(log, 7, max_bytes=3) == "ter"
+        assert logs.since(log, 100) == ""

@@ -1,0 +1,104 @@
+"""An agent that is killed in mid-turn loses no mail, and the hive does not lie about it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.hive.live import LiveHive, live, processes_of
+
+pytestmark = pytest.mark.hive
+
+SLOW = """
+[[rule]]
+who = "coder"
+contains = "> carry on"
+unless = "delivered before"
+delay_seconds = 120
+text = "never said: killed before"
+
+[[rule]]
+who = "coder"
+contains = "> carry on"
+step = 1
+call = [{ tool = "send", input = { to = "operator", body = "carried on" } }]
+
+[default]
+text = "nothing to do"
+"""
+
+
+def kill_agent(hive: LiveHive, name: str) -> None:
+    """Kill everything of an agent from outside, at once."""
+    mine = [pid for pid, line in processes_of(hive.state(name)).items() if "hyperhive.cli serve" not in line]
+    for pid in {*mine, *_descendants(mine)} - {os.getpid()}:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def _descendants(pids: list[int]) -> list[int]:
+    found: list[int] = []
+    for pid in pids:
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            try:
+                below = [int(child) for child in children.read_text().split()]
+            except OSError:
+                continue
+            found += [*below, *_descendants(below)]
+    return found
+
+
+def test_mail_comes_again() -> None:
+    """Killed in mid-turn and started again, it gets its mail again, marked, and the manager was told of the crash."""
+    with live(SLOW) as hive:
+        hive.spawn("coder")
+        hive.ask("send", name="coder", body="carry on")
+        hive.until("the slow turn", lambda: len(hive.facts("turn-coder", "TurnStarted")) > len(ended(hive)))
+        kill_agent(hive, "coder")
+        (crash,) = hive.until("the crash", lambda: hive.facts("agent-coder", "ContainerCrashed"))
+        assert crash["actor"] == "daemon"
+        told = [row for row in hive.until("the manager's mail", lambda: crash_told(hive)) if row]
+        assert told == [{"event": "container_crash", "agent": "coder"}]
+        hive.ask("start", scope={"agent_names": ["coder"]})
+        hive.until("the answer", lambda: hive.mail("operator"))
+        hive.until("the end of the turn", lambda: ended(hive)[-1]["data"]["ok"] and not undelivered(hive))
+        assert hive.mail("operator") == ["carried on"]
+        (sent,) = hive.facts("inbox-coder", "MessageSent")
+        handed_over = [
+            fact for fact in hive.facts("inbox-coder", "MessagesHandedOver") if sent["position"] in fact["data"]["ids"]
+        ]
+        assert len(handed_over) == 2
+
+
+def ended(hive: LiveHive) -> list[dict[str, object]]:
+    """The turns of coder that have ended."""
+    return hive.facts("turn-coder", "TurnEnded")
+
+
+def undelivered(hive: LiveHive) -> int:
+    """How much of coder's mail waits."""
+    rows = {row["name"]: row for row in hive.ask("agent_status")["agent_statuses"]}
+    return int(rows["coder"]["undelivered"])
+
+
+def crash_told(hive: LiveHive) -> list[dict[str, object]]:
+    """What the manager read about crashes, from its own turn stream: the host's words reached the session."""
+    path = hive.home / "d/agents/manager/hyperhive-events.sqlite"
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    rows = connection.execute(
+        "SELECT data FROM stream WHERE type = 'user' AND data LIKE '%container_crash%'"
+    ).fetchall()
+    connection.close()
+    return [
+        json.loads(line[2:])
+        for (row,) in rows
+        for line in json.loads(row)["message"]["content"].splitlines()
+        if line.startswith('> {"event": "container_crash"')
+    ]
