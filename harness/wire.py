@@ -8,7 +8,7 @@ and the reply repeats it):
     {"cmd":"recv","wait_seconds":30,"holding":[5]}              → {"ok":true,"messages":[…]}
     {"cmd":"ack","ids":[7]}                                     → {"ok":true,"acked":[7]}
     {"cmd":"recent","limit":20}                                 → {"ok":true,"messages":[…]}
-    {"cmd":"report","event":{"kind":"turn_started",…}}          → {"ok":true}
+    {"cmd":"report","event":{"kind":"turn_started",…},"command_id":"…"?}  → {"ok":true}
     {"cmd":"stream","run":"…","first":0,"events":[…]}           → {"ok":true,"next":2}
     {"cmd":"session"}                                           → {"ok":true,"agent":"coder","role":"agent",…}
 
@@ -16,6 +16,10 @@ An error is ``{"ok":false,"error":"…","code":"invalid|not_found|conflict|forbi
 
 ``holding`` names the messages that the running turn already has and will acknowledge when it ends. Whatever else is not
 acknowledged comes (again): who holds nothing, because it has just been started after a crash, gets everything back.
+
+A stream's events are ``{"at":…,"type":…,"data":{…}}``, numbered from 0 in each ``run``. ``dropped`` takes the last number
+of a loss and names it all (``count``, ``first``, ``last``): a batch begins past the host's ``next`` only with that in
+front. ``truncated`` stands for one event that no line can carry (its ``type``, its ``bytes``, the ``reason``).
 """
 
 from __future__ import annotations

@@ -195,9 +195,10 @@ class Local(abc.ABC):
                 started_at=run.at,
             )
         if name in found and not self._act(name).locked():
-            _log.warning("reaping what its program left behind", container=container_name(name))
             async with self._alone(name):
-                if self._run(name, await self._scan()) is None:
+                found = await self._scan()
+                if name in found and self._run(name, found) is None:
+                    _log.warning("reaping what its program left behind", container=container_name(name))
                     await self._kill(name)
         record = self._records.read(name)
         if record is None:

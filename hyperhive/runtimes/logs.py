@@ -7,7 +7,7 @@ from pathlib import Path
 
 MAX_LINES = 5000
 MAX_BYTES = 16 * 1024 * 1024
-"""A log of this size becomes `earlier`, and what was earlier is gone: twice this is all that an agent's output takes."""
+"""A log of this size becomes `earlier`, and what was earlier is gone: twice this is all that output takes."""
 
 _TAIL_BYTES = 4 * 1024 * 1024
 _BLOCK_BYTES = 65_536

@@ -190,7 +190,7 @@ class Runtime(Protocol):
     async def log_path(self, name: str) -> Path:
         """Return the file that grows, for who wants to follow it; raises `NoSuchContainer`.
 
-        When it is full it becomes ``<log>.1`` and a new one takes its name, so it is followed by name, as `tail -F` does.
+        When it is full it becomes ``<log>.1`` and a new one takes its name; follow the name, as `tail -F` does.
         """
 
     async def command(

@@ -174,7 +174,7 @@ class AgentSocket:
         if not 1 <= limit <= wire.RECENT_MAX_MESSAGES:
             raise Invalid(f"limit is {limit}; it is 1 to {wire.RECENT_MAX_MESSAGES}")
         rows = self._host.history.recent(self._name, limit)
-        return {"ok": True, **fitting(shown(row) for row in rows)}
+        return {"ok": True, **fitting("messages", (shown(row) for row in rows))}
 
     async def _report(self, request: Request) -> Reply:
         said = read(request, _Report)

@@ -13,8 +13,8 @@ ROOM_BYTES = wire.MAX_LINE_BYTES - 1_024
 Row = dict[str, Any]
 
 
-def fitting(rows: Iterable[Row]) -> dict[str, Any]:
-    """Return ``messages`` with the first of these rows that fit, and ``left_out`` with how many did not, if any."""
+def fitting(name: str, rows: Iterable[Row]) -> dict[str, Any]:
+    """Return under this name the first of these rows that fit, and as ``left_out`` how many did not, if any."""
     kept: list[Row] = []
     room, left_out = ROOM_BYTES, 0
     for row in rows:
@@ -23,4 +23,4 @@ def fitting(rows: Iterable[Row]) -> dict[str, Any]:
             left_out += 1
         else:
             kept.append(row)
-    return {"messages": kept, **({"left_out": left_out} if left_out else {})}
+    return {name: kept, **({"left_out": left_out} if left_out else {})}

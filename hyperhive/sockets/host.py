@@ -252,8 +252,8 @@ class HostSocket:
             rows = list(unread)[: -said.limit - 1 : -1]
         else:
             rows = self._daemon.history.recent(OPERATOR.name, said.limit)
-        found = fitting({**views.message_row(row), "read": row.delivered_at is not None} for row in rows)
-        return done(**{**found, "messages": found["messages"][::-1]})
+        shown = ({**views.message_row(row), "read": row.delivered_at is not None} for row in rows)
+        return done(**_oldest_first(fitting("messages", shown), "messages"))
 
     async def _read(self, _connection: Connection, request: Request) -> Reply:
         """Acknowledge mail of the operator's own inbox, which no turn ever takes."""
@@ -263,7 +263,8 @@ class HostSocket:
         return done()
 
     async def _parked(self, _connection: Connection, _request: Request) -> Reply:
-        return done(**fitting(views.message_row(row) for row in self._hive.messages.values() if row.parked_at))
+        parked = (views.message_row(row) for row in self._hive.messages.values() if row.parked_at is not None)
+        return done(**fitting("messages", parked))
 
     async def _requeue(self, _connection: Connection, request: Request) -> Reply:
         said = read(request, _Requeue)
@@ -276,7 +277,8 @@ class HostSocket:
         if not 1 <= said.limit <= 1_000:
             raise Invalid(f"limit is {said.limit}; it is 1 to 1000")
         rows = self._daemon.history.questions(said.limit) if said.all else list(self._hive.questions.values())
-        return done(questions=[views.question_row(row) for row in sorted(rows, key=lambda row: row.id)])
+        newest = sorted(rows, key=lambda row: row.id, reverse=True)
+        return done(**_oldest_first(fitting("questions", map(views.question_row, newest)), "questions"))
 
     async def _answer(self, _connection: Connection, request: Request) -> Reply:
         said = read(request, _Answer)
@@ -308,6 +310,10 @@ class HostSocket:
         if name not in self._hive.agents:
             raise NotFound(f"no agent {name!r}; there are: {', '.join(sorted(self._hive.agents)) or 'none yet'}")
         return name
+
+
+def _oldest_first(found: dict[str, Any], name: str) -> dict[str, Any]:
+    return {**found, name: found[name][::-1]}
 
 
 def _agent_of(fact: Recorded) -> str | None:

@@ -34,7 +34,7 @@ Handler = Callable[["Connection", Request], Awaitable[Reply | None]]
 MAX_OPEN_REQUESTS = 64
 """Requests with ids that one connection may have open, and requests without that it may have waiting."""
 MAX_HELD_BYTES = 4 * wire.MAX_LINE_BYTES
-"""What the clients of one socket may have in hand together: lines that have not ended, requests without an answer."""
+"""Requests without an answer that the clients of one socket may have, and as much in lines that have not ended."""
 MAX_UNREAD_BYTES = 4 * wire.MAX_LINE_BYTES
 """Replies that a client has not read; past it, or past four times as much on its socket, it is cut off."""
 LINES_AT_ONCE = 64
@@ -93,8 +93,13 @@ class LineServer:
             self.path.unlink()
 
     @property
+    def partial(self) -> int:
+        """Bytes of lines that have not ended."""
+        return sum(connection.partial for connection in self.connections)
+
+    @property
     def held(self) -> int:
-        """Bytes of requests that the clients have in hand."""
+        """Bytes of requests without an answer."""
         return sum(connection.held for connection in self.connections)
 
     @property
@@ -114,16 +119,17 @@ class Connection(asyncio.Protocol):
         self._scanned = 0
         self._skipping = False
         """Whether the line that comes in has been refused already."""
-        self._open_bytes = 0
+        self.held = 0
+        """Bytes of requests without an answer."""
         self._waiting: deque[tuple[Request, int]] = deque()
         self._serial: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._hangup: Hangup | None = None
 
     @property
-    def held(self) -> int:
-        """Bytes of the line that has not ended, and of requests without an answer."""
-        return len(self._buffer) + self._open_bytes
+    def partial(self) -> int:
+        """Bytes of the line that has not ended."""
+        return len(self._buffer)
 
     @property
     def unread(self) -> int:
@@ -209,7 +215,7 @@ class Connection(asyncio.Protocol):
             return
         if not self._skipping and len(self._buffer) > wire.MAX_LINE_BYTES:
             self._skip(wire.WireError("too_large", f"a line of over {wire.MAX_LINE_BYTES} bytes"))
-        elif not self._skipping and self._buffer and self._server.held > MAX_HELD_BYTES:
+        elif not self._skipping and self._buffer and self._server.partial > MAX_HELD_BYTES:
             self._skip(_too_much_held())
         if self._skipping:
             self._buffer.clear()
@@ -249,7 +255,7 @@ class Connection(asyncio.Protocol):
             raise Unavailable(f"{MAX_OPEN_REQUESTS} requests are open; read replies")
         if self._server.held + size > MAX_HELD_BYTES:
             raise _too_much_held()
-        self._open_bytes += size
+        self.held += size
         if out_of_turn:
             self._start(self._answer(request, size))
             return
@@ -286,7 +292,7 @@ class Connection(asyncio.Protocol):
             log.exception("request_broke", socket=str(self._server.path), cmd=str(request.get("cmd"))[:40])
             self._refuse(Unavailable("the daemon met a defect of its own; see its log"), request)
         finally:
-            self._open_bytes -= size
+            self.held -= size
 
     def _refuse(self, error: Refused | wire.WireError, request: Request) -> None:
         text = str(error)

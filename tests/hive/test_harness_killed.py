@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,7 +78,7 @@ def test_mail_comes_again() -> None:
         assert len(handed_over) == 2
 
 
-def ended(hive: LiveHive) -> list[dict[str, object]]:
+def ended(hive: LiveHive) -> list[dict[str, Any]]:
     """The turns of coder that have ended."""
     return hive.facts("turn-coder", "TurnEnded")
 

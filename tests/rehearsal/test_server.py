@@ -97,6 +97,7 @@ class TestMessages:
         """No clock, counter or chance of the server's stands in an answer, headers included."""
         first, second = replies(request(told("hello"), stream=True)), replies(request(told("hello"), stream=True))
         assert first == second
+        assert "date" not in first[0].headers
 
     def test_error_has_status_headers_and_shape(self) -> None:
         """An error comes with its status, retry-after in whole seconds, and the API's body; then steps back."""
@@ -292,7 +293,8 @@ class TestRunning:
             while not rehearsal.requests:  # noqa: ASYNC110 - the other side of the connection is what is waited for
                 await asyncio.sleep(0.01)
             before = time.monotonic()
-            await rehearsal.aclose()
+            async with asyncio.timeout(10):
+                await rehearsal.aclose()
             took_seconds = time.monotonic() - before
             (outcome,) = await asyncio.gather(waiting, return_exceptions=True)
             assert isinstance(outcome, http.client.HTTPException) or getattr(outcome, "status", 0) == 529

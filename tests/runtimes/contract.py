@@ -224,9 +224,10 @@ class RuntimeContract:
             "    s = socket.socket(socket.AF_UNIX)\n"
             "    s.connect(os.environ['HYPERHIVE_SOCKET'])\n"
             "    return s.makefile().read()\n"
-            "open('first', 'w').write(ask())\n"
+            "def note(name, text): open(name, 'w').write(text)\n"
+            "note('first', ask())\n"
             "while not os.path.exists('again'): time.sleep(0.01)\n"
-            "open('second', 'w').write(ask())\n"
+            "note('second', ask())\n"
         )
 
         async def story() -> Spec:

@@ -179,8 +179,11 @@ class LocalContract(RuntimeContract):
     def test_daemon_reaps_its_children(self, home: Home) -> None:
         """A daemon that lists its containers leaves no zombie of one that ended."""
 
+        others = set(procfs.children(os.getpid()))
+
         def zombies() -> list[int]:
-            return [child for child in procfs.children(os.getpid()) if procfs.find(child) is None]
+            mine = set(procfs.children(os.getpid())) - others
+            return [child for child in mine if procfs.find(child) is None]
 
         async def story() -> None:
             runtime = home.runtime()

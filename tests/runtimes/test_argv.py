@@ -155,8 +155,7 @@ class TestKeeper:
         assert keeper.relay_argv(Path("/data/a b.log"), 1024 * 1024) == (
             "/bin/sh",
             "-c",
-            'command ulimit -f "$1"; trap "" XFSZ; until cat >>"$0"; do '
-            '[ "$(wc -c <"$0")" -ge "$2" ] && mv -f "$0" "$0.1" || head -c 1048576 >/dev/null; done',
+            keeper.RELAY,
             "/data/a b.log",
             "2048",
             "1048576",

@@ -18,6 +18,7 @@ class Echo:
     """Answers requests, and notes what came."""
 
     seen: list[Request] = attrs.field(factory=list)
+    refused: int = 0
     released: asyncio.Event = attrs.field(factory=asyncio.Event)
     waiting: int = 0
     ended: int = 0
@@ -41,6 +42,11 @@ class Echo:
                 raise NotFound("no such thing " + "y" * int(request.get("size", 0)))
         return {"ok": True, "echo": request.get("text")}
 
+    def error(self, code: str, text: str) -> Reply:
+        """Show an error, and count it."""
+        self.refused += 1
+        return error(code, text)
+
 
 def error(code: str, text: str) -> Reply:
     """Show an error as an agent's socket does."""
@@ -53,7 +59,7 @@ async def serving(
 ) -> AsyncIterator[tuple[LineServer, Echo]]:
     """Serve an echo on a socket for the length of a block."""
     echo = handler or Echo()
-    server = LineServer(path, echo, Protocol(error=error, ids=ids), mode=mode, max_connections=max_connections)
+    server = LineServer(path, echo, Protocol(error=echo.error, ids=ids), mode=mode, max_connections=max_connections)
     await server.open()
     try:
         yield server, echo

@@ -24,7 +24,6 @@ RUBBISH: dict[str, tuple[bytes, str]] = {
     "an array": (b'["echo"]\n', "one JSON object"),
     "a number": (b"12\n", "one JSON object"),
     "not UTF-8": (b'{"text":"\xff"}\n', "not UTF-8"),
-    "UTF-16": ('{"cmd":"echo"}\n'.encode("utf-16-le"), "not"),
     "half a surrogate pair": (b'{"text":"\\ud83d"}\n', "surrogate"),
     "half a pair in a key": (b'{"\\udc00":1}\n', "surrogate"),
     "NaN": (b'{"text":NaN}\n', "NaN is not JSON"),
@@ -115,11 +114,10 @@ class TestLimits:
                 refusal = await client.reply()
                 await client.send(b"x" * wire.MAX_LINE_BYTES)
                 client.half_close()
-                return refusal, server.held, await client.rest()
+                return refusal, server.partial, await client.rest()
 
-        refusal, held, rest = asyncio.run(story())
-        assert (refusal["code"], rest) == ("too_large", b"")
-        assert held <= wire.MAX_LINE_BYTES
+        refusal, partial, rest = asyncio.run(story())
+        assert (refusal["code"], partial, rest) == ("too_large", 0, b"")
 
     def test_long_error(self, place: Path) -> None:
         """An error does not give back all that a client has sent."""
@@ -217,7 +215,7 @@ class TestIds:
                 echo.released.set()
                 return [await client.reply(), await client.reply()]
 
-        assert asyncio.run(story()) == [{"ok": True, "echo": None}, {"ok": True, "echo": "b"}]
+        assert asyncio.run(story()) == [{"ok": True, "echo": "a"}, {"ok": True, "echo": "b"}]
 
 
 class TestTooMuch:
@@ -284,14 +282,15 @@ class TestTooMuch:
 
         async def story() -> tuple[int, dict[str, object]]:
             async with serving(place / "s") as (server, _):
-                for _ in range(12):
-                    await (await Client.of(place / "s")).send(b"x" * 1_000_000)
+                greedy = [await Client.of(place / "s") for _ in range(12)]
+                for client in greedy:
+                    await client.send(b"x" * 1_000_000)
                 other = await Client.of(place / "s")
-                await until(lambda: sum(c.held == 0 for c in server.connections) >= 8)
-                return server.held, await other.ask({"text": "me"})
+                await until(lambda: server.partial >= 3_000_000)
+                return server.partial, await other.ask({"text": "me"})
 
-        held, answer = asyncio.run(story())
-        assert held <= lines.MAX_HELD_BYTES
+        partial, answer = asyncio.run(story())
+        assert partial <= lines.MAX_HELD_BYTES
         assert answer == {"ok": True, "echo": "me"}
 
     def test_client_that_does_not_read(self, place: Path) -> None:
@@ -324,19 +323,19 @@ class TestTooMuch:
 
     def test_one_client_pours(self, place: Path) -> None:
         """A client that sends thousands of lines at once does not make others wait for the last of them."""
-        poured = 20_000
 
         async def story() -> int:
             async with serving(place / "one") as (_, one), serving(place / "other"):
                 pouring, other = await Client.of(place / "one"), await Client.of(place / "other")
-                sending = asyncio.create_task(pouring.send(b'{"cmd":"echo","id":1}\n' * poured))
+                # So many fit what the kernel keeps, and come in one piece.
+                sending = asyncio.create_task(pouring.send(b'{"id":1}\n' * 20_000))
                 await until(lambda: one.seen)
                 await other.ask({"text": "me"})
-                answered_by_then = len(one.seen)
+                taken_by_then = len(one.seen) + one.refused
                 sending.cancel()
-                return answered_by_then
+                return taken_by_then
 
-        assert asyncio.run(story()) < poured
+        assert asyncio.run(story()) < 2_000
 
     def test_too_many_connections(self, place: Path) -> None:
         """A connection too many is told so and closed; when one leaves there is room again."""
@@ -361,14 +360,14 @@ class TestTooMuch:
         """200 clients that hold on to one socket, half of them in mid-line, do not hold up another socket's client."""
 
         async def story() -> tuple[dict[str, object], int]:
-            async with serving(place / "one") as (server, _), serving(place / "other"):
+            async with serving(place / "one", max_connections=256) as (server, _), serving(place / "other"):
                 held = [await Client.of(place / "one") for _ in range(200)]
                 for client in held[::2]:
                     await client.send(b'{"cmd":')
                 answer = await (await Client.of(place / "other")).ask({"text": "me"})
                 return answer, len(server.connections)
 
-        assert asyncio.run(story()) == ({"ok": True, "echo": "me"}, 64)
+        assert asyncio.run(story()) == ({"ok": True, "echo": "me"}, 200)
 
 
 class TestManners:
@@ -389,7 +388,7 @@ class TestManners:
 
     @pytest.mark.parametrize("end", [b"\n", b""])
     def test_half_closed(self, place: Path, end: bytes) -> None:
-        """A client that ends its side right away gets its answers, and then the end; the last newline may be missing."""
+        """A client that ends its side gets its answers, and then the end; the last newline may be missing."""
 
         async def story() -> bytes:
             async with serving(place / "s") as (_, echo):
@@ -400,7 +399,7 @@ class TestManners:
                 echo.released.set()
                 return await client.rest()
 
-        assert asyncio.run(story()) == b'{"ok":true,"echo":null}\n{"ok":true,"echo":"b"}\n'
+        assert asyncio.run(story()) == b'{"ok":true,"echo":"a"}\n{"ok":true,"echo":"b"}\n'
 
     def test_half_closed_with_nothing_asked(self, place: Path) -> None:
         """A client that ends its side without asking anything is let go."""
