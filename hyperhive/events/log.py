@@ -150,19 +150,13 @@ class Log:
         unknown what was written (the process must end). After either, everything folded from the batch is void.
         """
         try:
-            self.connection.execute("BEGIN IMMEDIATE")
-            self.connection.executemany(self._insert, self._rows)
-            if also is not None:
-                also(self.connection)
-            self.connection.execute("COMMIT")
-        except Exception as error:
-            with contextlib.suppress(sqlite3.Error):
-                if self.connection.in_transaction:
-                    self.connection.execute("ROLLBACK")
-            failure = _failure(error)
-            if isinstance(failure, LogFull):
-                self.forget()
-            raise failure from error
+            with transaction(self.connection):
+                self.connection.executemany(self._insert, self._rows)
+                if also is not None:
+                    also(self.connection)
+        except LogFull:
+            self.forget()
+            raise
         self._rows.clear()
 
     def read(self, first: int, last: int) -> list[Recorded]:
@@ -172,6 +166,25 @@ class Log:
     def close(self) -> None:
         """Close the file; what was recorded and not committed is dropped."""
         self.connection.close()
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Make all that is written inside durable at the end, or none of it.
+
+    Raises `LogFull` and `LogFailed` as `Log.commit` does.
+    """
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("COMMIT")
+    except Exception as error:
+        with contextlib.suppress(sqlite3.Error):
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        if isinstance(error, LogDamaged):
+            raise
+        raise _failure(error) from error
 
 
 def _failure(error: Exception) -> LogFull | LogFailed:

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import sqlite as dialect
 from sqlalchemy.dialects.sqlite import insert
 
 from hyperhive.events.envelope import Recorded
-from hyperhive.events.log import read
+from hyperhive.events.log import read, transaction
 from hyperhive.projections.hive import PROJECTIONS, Changed, Hive
 from hyperhive.projections.projection import Key, Projection, Row
 
@@ -169,20 +169,19 @@ def rebuild(
     ``source`` is the connection to read facts from, where it is another file's. Runs in a transaction of its own.
     """
     hive, mirror = Hive(), Mirror()
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute("DELETE FROM projections")
-    for projection in PROJECTIONS:
-        connection.execute(f"DELETE FROM {projection.name}")  # noqa: S608
-        connection.execute("INSERT INTO projections VALUES (?, ?, 0)", (projection.name, projection.revision))
-    facts = read(source or connection, until=until)
-    for count, recorded in enumerate(facts, start=1):
-        _note(hive, mirror, recorded)
-        if count % 10_000 == 0:
-            mirror.write(connection)
-            mirror.clear()
-    mirror.note(hive.position, ())
-    mirror.write(connection)
-    connection.execute("COMMIT")
+    with transaction(connection):
+        connection.execute("DELETE FROM projections")
+        for projection in PROJECTIONS:
+            connection.execute(f"DELETE FROM {projection.name}")  # noqa: S608
+            connection.execute("INSERT INTO projections VALUES (?, ?, 0)", (projection.name, projection.revision))
+        facts = read(source or connection, until=until)
+        for count, recorded in enumerate(facts, start=1):
+            _note(hive, mirror, recorded)
+            if count % 10_000 == 0:
+                mirror.write(connection)
+                mirror.clear()
+        mirror.note(hive.position, ())
+        mirror.write(connection)
     return hive
 
 

@@ -122,9 +122,8 @@ def answer(scenario: Scenario, speaker: str, request: Mapping[str, Any], attempt
 
 def digest(speaker: str, request: Mapping[str, Any]) -> str:
     """Tell requests apart by their conversation; a retry has the digest of its first try."""
-    said = [attrs.asdict(exchange) for exchange in conversation(request)]
-    seen = [speaker, request["model"], request.get("system"), asked_schema(request), said]
-    return hashlib.sha256(_compact(seen).encode()).hexdigest()
+    seen = (speaker, request["model"], request.get("system"), asked_schema(request), conversation(request))
+    return hashlib.sha256(repr(seen).encode()).hexdigest()
 
 
 def count_tokens(request: Mapping[str, Any]) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import ipaddress
 import logging
 import socket
@@ -14,16 +13,13 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from hyperhive.listening import listen
 from hyperhive.rehearsal.answers import Unmatched
 from hyperhive.rehearsal.app import Stage, rehearsal_app
 from hyperhive.rehearsal.record import Seen
 from hyperhive.rehearsal.rules import Scenario
 
 __all__ = ["Rehearsal", "rehearsal_app", "serve_rehearsal"]
-
-BIND_TRIES = 12
-BIND_WAIT_SECONDS = 0.25
-BIND_WAIT_MAX_SECONDS = 2.0
 
 
 class Rehearsal:
@@ -49,10 +45,6 @@ class Rehearsal:
         """The last requests that no rule fitted, oldest first."""
         return tuple(self._stage.record.unmatched)
 
-    async def wait_closed(self) -> None:
-        """Return when the rehearsal has ended."""
-        await asyncio.shield(self._running)
-
     async def aclose(self) -> None:
         """Close the port and every connection; closing twice is closing once."""
         self._stage.closing.set()
@@ -73,7 +65,8 @@ async def serve_rehearsal(
     `OSError` where the port cannot be had; one in use is tried again for about 18 seconds.
     """
     _check_loopback(host)
-    listener = await _listen(host, port)
+    _LOG.addFilter(_is_no_cut)
+    listener = await listen(host, port)
     app = rehearsal_app(scenario, on_unmatched)
     config = uvicorn.Config(
         app,
@@ -97,25 +90,6 @@ def _check_loopback(host: str) -> None:
     raise ValueError(f"{host!r} is not a loopback address; a rehearsal listens on 127.0.0.1, ::1 or localhost only")
 
 
-async def _listen(host: str, port: int) -> socket.socket:
-    wait_seconds = BIND_WAIT_SECONDS
-    for left in reversed(range(BIND_TRIES)):
-        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((host, port))
-            listener.listen(128)
-        except OSError as error:
-            listener.close()
-            if error.errno != errno.EADDRINUSE or not left:
-                raise
-        else:
-            return listener
-        await asyncio.sleep(wait_seconds)
-        wait_seconds = min(2 * wait_seconds, BIND_WAIT_MAX_SECONDS)
-    raise AssertionError("unreachable: the last try returns or raises")
-
-
 class _Server(uvicorn.Server):
     """A uvicorn that leaves the process's signals to whoever owns the event loop."""
 
@@ -137,4 +111,3 @@ def _is_no_cut(record: logging.LogRecord) -> bool:
 
 
 _LOG = logging.getLogger("hyperhive.rehearsal.http")
-_LOG.addFilter(_is_no_cut)

@@ -27,7 +27,8 @@ RELAY = (
     'command ulimit -f "$1"; trap "" XFSZ; until cat >>"$0"; do '
     '[ "$(wc -c <"$0")" -ge "$2" ] && mv -f "$0" "$0.1" || head -c 1048576 >/dev/null; done'
 )
-"""Appends to the log until it is full, which then becomes ``<log>.1``: the two are bounded however fast an agent prints.
+"""Appends to the log until it is full, which then becomes ``<log>.1``: bounded, however fast an agent prints.
+
 What `cat` held at that moment (128 KiB at most) is lost. Where nothing can be written, as on a full disk, output is
 dropped by the MiB. The program is never held up for long.
 """

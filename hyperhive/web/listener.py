@@ -1,4 +1,4 @@
-"""The TCP listener and the HTTP server on it, inside the daemon's own event loop."""
+"""The HTTP server and its TCP listener, inside the daemon's own event loop."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from collections.abc import Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
-TRIES = 12
-FIRST_WAIT_SECONDS = 0.25
-MAX_WAIT_SECONDS = 2.0
-BACKLOG = 2048
+from hyperhive.listening import listen
 
 
 class PortTaken(Exception):  # noqa: N818
@@ -22,40 +19,15 @@ class PortTaken(Exception):  # noqa: N818
 
 
 async def bind(host: str, port: int) -> socket.socket:
-    """Bind with SO_REUSEADDR and listen; "address in use" is tried again, 250 ms doubling to 2 s, 12 tries in all.
-
-    Raises `PortTaken` with what would help; any other error of the bind at once.
-    """
-    wait = FIRST_WAIT_SECONDS
-    for attempt in range(1, TRIES + 1):
-        try:
-            return _bind_once(host, port)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise PortTaken(
-                    f"cannot listen on {host}:{port}: {error.strerror}; choose another with --listen"
-                ) from error
-            if attempt == TRIES:
-                raise PortTaken(
-                    f"{host}:{port} is in use; stop what listens there or choose another with --listen"
-                ) from error
-        await asyncio.sleep(wait)
-        wait = min(wait * 2, MAX_WAIT_SECONDS)
-    raise AssertionError
-
-
-def _bind_once(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    """Listen as `hyperhive.listening.listen` does; raises `PortTaken` with what would help."""
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        # With SO_REUSEADDR two may bind one port; only one of them may listen.
-        listener.listen(BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener
+        return await listen(host, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(
+                f"{host}:{port} is in use; stop what listens there or choose another with --listen"
+            ) from error
+        raise PortTaken(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --listen") from error
 
 
 class _Server(uvicorn.Server):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -607,12 +610,18 @@ class TestFullDisk:
 SENDER = (sys.executable, "-m", "tests.commands.sender")
 
 
-def begin(path: Path, *before: str) -> subprocess.Popen[str]:
-    """Start a sender and wait until it writes."""
-    program = subprocess.Popen([*before, *SENDER, str(path)], stdout=subprocess.PIPE, text=True)
-    assert program.stdout is not None
-    assert program.stdout.readline() == "ready\n"
-    return program
+@contextlib.contextmanager
+def sending(path: Path, *before: str) -> Iterator[subprocess.Popen[str]]:
+    """Start a sender, wait until it writes; afterwards it is gone."""
+    argv = [*before, *SENDER, str(path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, start_new_session=True) as program:
+        try:
+            assert program.stdout is not None
+            assert program.stdout.readline() == "ready\n"
+            yield program
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGKILL)
 
 
 def check_answered(path: Path, said: str) -> None:
@@ -658,7 +667,7 @@ class TestFailure:
         if strace is None or subprocess.run([strace, "true"], capture_output=True, check=False).returncode != 0:
             pytest.skip("needs strace, and a kernel that lets it trace")
         inject = ("-e", "trace=fsync,fdatasync", "-e", f"inject=fsync,fdatasync:error=EIO:when={nth}+")
-        with begin(hive_db, strace, "-f", "-o", "/dev/null", *inject) as program:
+        with sending(hive_db, strace, "-f", "-o", "/dev/null", *inject) as program:
             said, _ = program.communicate(timeout=60)
             assert program.returncode == 4
         check_answered(hive_db, said)
@@ -667,7 +676,7 @@ class TestFailure:
         """Killed again and again in the middle of its work, a daemon has every answer it gave at the next start."""
         said = ""
         for answers in (1, 3, 10, 50, 200):
-            with begin(hive_db) as program:
+            with sending(hive_db) as program:
                 assert program.stdout is not None
                 said += "".join(program.stdout.readline() for _ in range(answers))
                 program.send_signal(signal.SIGKILL)

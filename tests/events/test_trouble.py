@@ -197,10 +197,12 @@ class TestKilled:
         for batches in (1, 2, 5, 20, 60):
             with subprocess.Popen([*APPENDER, str(hive_db)], stdout=subprocess.PIPE, text=True) as program:
                 assert program.stdout is not None
-                assert program.stdout.readline() == "ready\n"
-                for _ in range(batches):
-                    acknowledged = int(program.stdout.readline())
-                program.kill()
+                try:
+                    assert program.stdout.readline() == "ready\n"
+                    for _ in range(batches):
+                        acknowledged = int(program.stdout.readline())
+                finally:
+                    program.kill()
                 acknowledged = max([acknowledged, *map(int, program.stdout.read().split())])
             found = positions(hive_db)
             assert found == list(range(1, len(found) + 1))

@@ -14,7 +14,11 @@ API = {"is_error": True, "subtype": "success", "terminal_reason": "api_error"}
 RECORDED: list[tuple[str, dict[str, Any], str | None]] = [
     ("login", {**API, "api_error_status": 401}, "authentication_failed"),
     ("login", {**API, "api_error_status": 403}, "authentication_failed"),
-    ("login", {**API, "api_error_status": None, "result": "Not logged in · Please run /login"}, "authentication_failed"),
+    (
+        "login",
+        {**API, "api_error_status": None, "result": "Not logged in · Please run /login"},
+        "authentication_failed",
+    ),
     ("rate_limit", {**API, "api_error_status": 429}, "rate_limit"),
     ("api", {**API, "api_error_status": 500}, "server_error"),
     ("api", {**API, "api_error_status": 529}, "server_error"),
@@ -30,7 +34,9 @@ RECORDED: list[tuple[str, dict[str, Any], str | None]] = [
 
 class TestOfResult:
     @pytest.mark.parametrize(("kind", "result", "api_error"), RECORDED)
-    def test_tells_the_environment_from_the_turn(self, kind: str, result: dict[str, Any], api_error: str | None) -> None:
+    def test_tells_the_environment_from_the_turn(
+        self, kind: str, result: dict[str, Any], api_error: str | None
+    ) -> None:
         """Each way to fail has the kind that decides what becomes of the mail."""
         assert failures.of_result(result, api_error) == kind
 

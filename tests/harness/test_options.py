@@ -55,7 +55,9 @@ class TestOptions:
 class TestRedact:
     def test_takes_secrets_out(self) -> None:
         """An error's text has no key and no token of the environment in it, but it has the address."""
-        made = start(env={"ANTHROPIC_API_KEY": "sk-1", "ANTHROPIC_AUTH_TOKEN": "sk-12", "ANTHROPIC_BASE_URL": "http://x"})
+        made = start(
+            env={"ANTHROPIC_API_KEY": "sk-1", "ANTHROPIC_AUTH_TOKEN": "sk-12", "ANTHROPIC_BASE_URL": "http://x"}
+        )
         assert made.redact("sk-12 and sk-1 at http://x") == "[secret] and [secret] at http://x"
 
     def test_shows_none_itself(self) -> None:

@@ -8,7 +8,6 @@ import json
 import logging
 import signal
 import socket
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
@@ -286,21 +285,18 @@ class TestRunning:
     def test_close_does_not_wait_for_late_answers(self, words: str) -> None:
         """An answer that would come in an hour is dropped when the rehearsal closes."""
 
-        async def main() -> float:
+        async def main() -> None:
             rehearsal = await serve_rehearsal(parse_scenario(SCENARIO))
             body = request(told(words), stream=True)
             waiting = asyncio.create_task(asyncio.to_thread(speak, rehearsal.url, body=body))
             while not rehearsal.requests:  # noqa: ASYNC110 - the other side of the connection is what is waited for
                 await asyncio.sleep(0.01)
-            before = time.monotonic()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(5):
                 await rehearsal.aclose()
-            took_seconds = time.monotonic() - before
             (outcome,) = await asyncio.gather(waiting, return_exceptions=True)
             assert isinstance(outcome, http.client.HTTPException) or getattr(outcome, "status", 0) == 529
-            return took_seconds
 
-        assert asyncio.run(main()) < 5
+        asyncio.run(main())
 
     def test_signals_stay_with_the_owner_of_the_loop(self) -> None:
         """Serving changes no signal handler of the process."""

@@ -178,7 +178,6 @@ class LocalContract(RuntimeContract):
 
     def test_daemon_reaps_its_children(self, home: Home) -> None:
         """A daemon that lists its containers leaves no zombie of one that ended."""
-
         others = set(procfs.children(os.getpid()))
 
         def zombies() -> list[int]:
