@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import re
@@ -13,8 +14,10 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./:+-]+")
 def log(event: str, **fields: object) -> None:
     """Write one line; a value with anything unusual in it is quoted as JSON, so that a line stays a line."""
     shown = "".join(f" {key}={_show(value)}" for key, value in fields.items())
-    sys.stderr.write(f"at={now()} event={event}{shown}\n")
-    sys.stderr.flush()
+    # Whoever kept the diagnostics may be gone; the harness outlives its daemon.
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"at={now()} event={event}{shown}\n")
+        sys.stderr.flush()
 
 
 def now() -> str:

@@ -46,6 +46,10 @@ class Loop:
                 return False
         return True
 
+    def sleep(self, seconds: float) -> None:
+        """Do nothing for a while, or until the harness is to stop."""
+        self._stopping.wait(seconds)
+
     def pause(self, seconds: float) -> None:
         """Do work for a while, or until the harness is to stop."""
         self.until(lambda: False, seconds=seconds)

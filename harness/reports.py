@@ -82,6 +82,7 @@ class Reports:
             except Refused as refused:
                 log("report_refused", kind=kind, code=refused.code, error=refused)
                 if refused.code == "unavailable" and not self._loop.stopping:
-                    self._loop.pause(RETRY_SECONDS)
+                    # No other work meanwhile: it could report what comes after this.
+                    self._loop.sleep(RETRY_SECONDS)
                     continue
             return

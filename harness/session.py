@@ -140,6 +140,8 @@ class Session:
         if self._in_turn:
             self._in_turn = False
             self._say("turn_ended", **outcome)
+            if not self._claude_ended.is_set():
+                processes.reap_orphans()
 
     async def _call_tool(self, name: str, arguments: Message) -> Mapping[str, Any]:
         number = next(self._numbers)

@@ -86,6 +86,7 @@ class Sessions:
             log("session_released", pid=warm.child.pid, why=why)
             warm.child.release(grace_seconds)
             processes.reap_orphans()
+            processes.give_back_memory()
 
     def clean_up(self) -> None:
         """Forget a session whose process has ended by itself, and end what it left behind."""

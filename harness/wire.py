@@ -17,9 +17,9 @@ An error is ``{"ok":false,"error":"…","code":"invalid|not_found|conflict|forbi
 ``holding`` names the messages that the running turn already has and will acknowledge when it ends. Whatever else is not
 acknowledged comes (again): who holds nothing, because it has just been started after a crash, gets everything back.
 
-A stream's events are ``{"at":…,"type":…,"data":{…}}``, numbered from 0 in each ``run``. ``dropped`` takes the last number
-of a loss and names it all (``count``, ``first``, ``last``): a batch begins past the host's ``next`` only with that in
-front. ``truncated`` stands for one event that no line can carry (its ``type``, its ``bytes``, the ``reason``).
+A stream's events are ``{"at":…,"type":…,"data":{…}}``, numbered from 0 in each ``run``. ``dropped`` takes the last
+number of a loss and names it all (``count``, ``first``, ``last``): a batch begins past the host's ``next`` only with
+that in front. ``truncated`` stands for one event that no line can carry (its ``type``, ``bytes`` and the ``reason``).
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from hyperhive.config import Config, Directories, DirectoryError
 from hyperhive.events.envelope import DAEMON, MANAGER
 from hyperhive.events.log import Log, LogDamaged, LogFailed, LogFull
 from hyperhive.homes import Homes
+from hyperhive.journal import Journal
 from hyperhive.projections import database
 from hyperhive.projections.history import History
 from hyperhive.reactors.adoption import adopt
@@ -43,6 +44,7 @@ from hyperhive.sockets import host as host_socket
 from hyperhive.sockets.agent import Host
 from hyperhive.sockets.lines import LineServer, Protocol
 from hyperhive.sockets.streams import TurnStreams
+from hyperhive.tombstones import Tombstones
 from hyperhive.web.listener import HttpServer, PortTaken, bind
 from hyperhive.web.site import Site, site
 
@@ -163,6 +165,7 @@ class Daemon:
         stack.callback(self._history.close)
         self._streams = TurnStreams(directories.stream_db)
         stack.callback(self._streams.close)
+        self._tombstones = Tombstones(dispatcher, directories.data)
         self.url = ""
         """Of the HTTP server, once it is open."""
         self.reactors: list[asyncio.Task[None]] = []
@@ -217,7 +220,7 @@ class Daemon:
             agents_may_ask=self._config.questions,
         )
         limit = self._config.limits.connections_per_socket
-        homes = Homes(self._directories, host, max_connections=limit)
+        homes = Homes(self._directories, host, max_connections=limit, ports=self._config.ports)
         self._stack.push_async_callback(homes.close_all)
         for agent in hive.agents.values():
             if agent.running or agent.pending is not None:
@@ -234,6 +237,8 @@ class Daemon:
             Site(
                 dispatcher=self._dispatcher,
                 history=self._history,
+                kept=self._tombstones.known,
+                journal=Journal(hive=self._dispatcher.hive, runtime=self._runtime),
                 token=_token(self._directories.token_file),
                 hosts=hosts,
             ),
@@ -253,6 +258,7 @@ class Daemon:
             history=self._history,
             log_path=lambda name: str(self._directories.agent_log(name)),
             login=login,
+            kept=self._tombstones.known,
             home_url=self.url,
         )
         server = LineServer(
@@ -280,6 +286,7 @@ class Daemon:
         loops = (
             lifecycle.run(),
             deadlines.run(),
+            self._tombstones.run(),
             every(self._config.crash_watch.interval_seconds, watch.tick, name="crash_watch"),
         )
         for loop in loops:

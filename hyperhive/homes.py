@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from pathlib import Path
 
-from hyperhive.config import Directories
+from harness.wire import check_name
+from hyperhive.config import Directories, PortsConfig
+from hyperhive.ports import assign
 from hyperhive.runtimes.protocol import Spec
 from hyperhive.sockets.agent import AgentSocket, Host
 from hyperhive.sockets.lines import LineServer, Protocol
@@ -20,15 +24,18 @@ class Homes:
         host: Host,
         *,
         max_connections: int,
+        ports: PortsConfig = PortsConfig(),  # noqa: B008 - frozen
     ) -> None:
         self._directories = directories
         self._host = host
         self._max_connections = max_connections
+        self.ports = ports
         self._sockets: dict[str, LineServer] = {}
 
     async def prepare(self, name: str, generation: int) -> Spec:
-        """Make an agent's directories, open its socket, and return what its container is made of."""
+        """Make an agent's directories, open its socket, choose its port, and return what its container is made of."""
         self._directories.create_agent(name)
+        assign(name, self.ports, self._directories)
         await self.open(name)
         return Spec(
             name=name,
@@ -72,6 +79,20 @@ class Homes:
             await server.close()
 
     async def clear(self, name: str) -> None:
-        """Wipe all that is kept of an agent, and its applied configuration."""
-        for directory in (self._directories.agent_dir(name), self._directories.applied(name)):
-            await asyncio.to_thread(wipe, directory)
+        """Wipe all that is kept of an agent, its applied configuration, and the directory of its socket."""
+        check_name(name)
+        data, run = self._directories.data, self._directories.run
+        for root, *path in ((data, "agents", name), (data, "applied", name), (run, "agents", name)):
+            await _wipe(root, *path)
+
+
+async def _wipe(root: Path, *path: str) -> None:
+    """Wipe a tree in a thread; one that is cancelled has stopped before it returns, so that nobody meets it later."""
+    stop = threading.Event()
+    work = asyncio.ensure_future(asyncio.to_thread(wipe, root, *path, stopped=stop.is_set))
+    try:
+        await asyncio.shield(work)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.gather(work, return_exceptions=True)
+        raise

@@ -11,7 +11,7 @@ import attrs
 import structlog
 
 from harness.wire import MANAGER, is_name
-from hyperhive.config import Directories
+from hyperhive.config import Directories, PortsConfig
 
 log = structlog.get_logger("ports")
 
@@ -21,16 +21,8 @@ _MAX_DIGITS = 5
 
 
 @attrs.frozen(kw_only=True)
-class Range:
-    """The ports that agents get."""
-
-    base: int
-    count: int
-
-
-@attrs.frozen(kw_only=True)
 class Choice:
-    """An agent's port, and whether it is to be kept: where it is in its file already, or had to be given to two, not."""
+    """An agent's port; ``keep`` says whether its file has yet to be written."""
 
     port: int
     keep: bool
@@ -46,12 +38,14 @@ def fnv1a_32(text: bytes) -> int:
     return value
 
 
-def hashed(name: str, ports: Range) -> int:
+def hashed(name: str, ports: PortsConfig) -> int:
     """Return the port that a name alone leads to."""
     return ports.base + fnv1a_32(name.encode()) % ports.count
 
 
-def choose(name: str, ports: Range, *, kept: int | None, applied: bool, others: Mapping[str, int | None]) -> Choice:
+def choose(
+    name: str, ports: PortsConfig, *, kept: int | None, applied: bool, others: Mapping[str, int | None]
+) -> Choice:
     """Choose a port.
 
     ``kept`` is what its file says; ``applied`` whether a configuration was ever applied to it, so that it is older than
@@ -72,25 +66,17 @@ def choose(name: str, ports: Range, *, kept: int | None, applied: bool, others: 
     return Choice(port=first, keep=False, shared=True)
 
 
-def assign(name: str, ports: Range, directories: Directories) -> int:
+def assign(name: str, ports: PortsConfig, directories: Directories) -> int:
     """Return an agent's port, choosing and keeping it where it has none; its directory exists.
 
     Reads and writes without a pause in between, so that two agents that are made at once see each other.
     """
-    others = {
-        entry.name: read(directories.port_file(entry.name))
-        for entry in os.scandir(directories.data / "agents")
-        if is_name(entry.name) and entry.name not in {name, MANAGER}
-    }
     file = directories.port_file(name)
+    kept = read(file)
     applied = directories.applied(name)
-    choice = choose(
-        name,
-        ports,
-        kept=read(file),
-        applied=applied.is_dir() and not applied.is_symlink(),
-        others=others,
-    )
+    is_applied = applied.is_dir() and not applied.is_symlink()
+    others = {} if kept is not None or is_applied else _others(name, directories)
+    choice = choose(name, ports, kept=kept, applied=is_applied, others=others)
     if choice.shared:
         log.warning("no_port_free", stream=f"agent-{name}", port=choice.port, remedy="raise ports.count")
     if choice.keep:
@@ -116,6 +102,12 @@ def read(file: Path) -> int | None:
         return int(written)
     log.warning("port_unread", file=str(file), error="it holds no port; another is chosen")
     return None
+
+
+def _others(name: str, directories: Directories) -> dict[str, int | None]:
+    with os.scandir(directories.data / "agents") as entries:
+        names = [entry.name for entry in entries if is_name(entry.name) and entry.name not in {name, MANAGER}]
+    return {other: read(directories.port_file(other)) for other in names}
 
 
 def _write(file: Path, port: int) -> None:

@@ -29,6 +29,11 @@ class SpawnAgent(Action):
 
 
 @attrs.frozen(kw_only=True)
+class ReviveAgent(Action):
+    """Spawn a destroyed agent again with what it kept, and nothing but such a one."""
+
+
+@attrs.frozen(kw_only=True)
 class StartAgent(Action):
     """Start a stopped container."""
 
@@ -179,7 +184,19 @@ def spawn(hive: Hive, command: SpawnAgent) -> list[Fact]:
         raise Conflict(f"{name} exists already and is {agent.state.value}")
     if agent is None:
         return [facts.SpawnRequested(agent=name)]
-    return _intent(agent, Transient.SPAWNING, facts.SpawnRequested(agent=name))
+    return _intent(agent, Transient.SPAWNING, facts.SpawnRequested(agent=name), command)
+
+
+def revive(hive: Hive, command: ReviveAgent) -> list[Fact]:
+    """Ask for a container for what a destroyed agent kept.
+
+    Whoever may give this command may spawn, so that nobody else has to approve; it differs in that it makes no new
+    agent.
+    """
+    agent = _without_container(hive, command.agent)
+    if agent.state is State.NEW:
+        raise NotFound(f"{agent.name} was never made, so there is nothing to revive; spawn it")
+    return _intent(agent, Transient.SPAWNING, facts.SpawnRequested(agent=agent.name), command)
 
 
 def start(hive: Hive, command: StartAgent) -> list[Fact]:
@@ -239,13 +256,18 @@ def _lift(agent: Agent, command: Action) -> list[Fact]:
 
 
 def purge_tombstone(hive: Hive, command: PurgeTombstone) -> list[Fact]:
-    """Ask for what a destroyed agent kept to be wiped; an agent that has a container is a `Conflict`."""
-    agent: Agent | None = hive.agents.get(command.agent)
-    if agent is None:
-        raise NotFound(f"no tombstone of {command.agent!r}")
-    if agent.state is not State.DESTROYED or agent.pending not in (None, Transient.DESTROYING):
-        raise Conflict(f"{agent.name} lives; destroy it first")
+    """Ask for what an agent without a container kept to be wiped, also that of one which could never be made."""
+    agent = _without_container(hive, command.agent)
     return _intent(agent, Transient.DESTROYING, facts.DestroyRequested(agent=agent.name, purge=True))
+
+
+def _without_container(hive: Hive, name: str) -> Agent:
+    agent: Agent | None = hive.agents.get(name)
+    if agent is None:
+        raise NotFound(f"no tombstone of {name!r}")
+    if agent.state in (State.RUNNING, State.STOPPED):
+        raise Conflict(f"{name} lives; destroy it first")
+    return agent
 
 
 def lift_quarantine(hive: Hive, command: LiftQuarantine) -> list[Fact]:

@@ -20,6 +20,7 @@ MAY: dict[type[Command], frozenset[Role]] = {
     messages.AcknowledgeMail: _EVERYBODY,
     messages.RequeueMessage: _PEOPLE,
     agents.SpawnAgent: _PEOPLE | _DAEMON,
+    agents.ReviveAgent: _PEOPLE,
     agents.StartAgent: _LEADERS | _DAEMON,
     agents.KillAgent: _LEADERS,
     agents.RestartAgent: _LEADERS,

@@ -19,6 +19,7 @@ DECIDERS: dict[type[Command], Callable[[Hive, Any], list[Fact]]] = {
     messages.AcknowledgeMail: messages.acknowledge,
     messages.RequeueMessage: messages.requeue,
     agents.SpawnAgent: agents.spawn,
+    agents.ReviveAgent: agents.revive,
     agents.StartAgent: agents.start,
     agents.KillAgent: agents.kill,
     agents.RestartAgent: agents.restart,

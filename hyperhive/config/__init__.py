@@ -11,6 +11,7 @@ from hyperhive.config.sections import (
     CrashWatchConfig,
     LimitsConfig,
     LogConfig,
+    PortsConfig,
     RetentionConfig,
 )
 
@@ -24,6 +25,7 @@ __all__ = [
     "DirectoryError",
     "LimitsConfig",
     "LogConfig",
+    "PortsConfig",
     "RetentionConfig",
     "from_environment",
     "from_file",

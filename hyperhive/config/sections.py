@@ -96,6 +96,14 @@ class CrashWatchConfig:
 
 
 @attrs.frozen(kw_only=True)
+class PortsConfig:
+    """The range of agents' web ports; its bounds keep the last one below 65536."""
+
+    base: int = attrs.field(default=8100, metadata=key(rules.whole(1024, 60_000), "the first web port of an agent"))
+    count: int = attrs.field(default=900, metadata=key(rules.whole(1, 5_000), "how many there are"))
+
+
+@attrs.frozen(kw_only=True)
 class LogConfig:
     """The daemon's diagnostics on stderr."""
 
@@ -131,6 +139,7 @@ class Config:
     limits: LimitsConfig = LimitsConfig()
     retention: RetentionConfig = RetentionConfig()
     crash_watch: CrashWatchConfig = CrashWatchConfig()
+    ports: PortsConfig = PortsConfig()
     log: LogConfig = LogConfig()
     origins: Mapping[str, str] = attrs.field(default=MappingProxyType({}), eq=False, repr=False)
 
@@ -157,6 +166,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "limits": LimitsConfig,
         "retention": RetentionConfig,
         "crash_watch": CrashWatchConfig,
+        "ports": PortsConfig,
         "log": LogConfig,
     }
 )

@@ -67,7 +67,7 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
     except sqlite3.Error as error:
         connection.close()
-        raise _failure(error) from error
+        raise failure_of(error) from error
     return connection
 
 
@@ -184,10 +184,11 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
                 connection.execute("ROLLBACK")
         if isinstance(error, LogDamaged):
             raise
-        raise _failure(error) from error
+        raise failure_of(error) from error
 
 
-def _failure(error: Exception) -> LogFull | LogFailed:
+def failure_of(error: BaseException) -> LogFull | LogFailed:
+    """Say in the log's words what SQLite could not do."""
     if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
         return LogFull("the disk with the log is full: nothing was written; make room and try again")
     return LogFailed(f"the log could not be made durable: {error}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from hyperhive.events.log import Log, connect, read_only
+from hyperhive.events.log import Log, connect, failure_of, read_only
 from hyperhive.projections import mirror
 from hyperhive.projections.hive import Hive
 
@@ -42,10 +42,11 @@ def current_revision(path: Path) -> str | None:
     return str(row[0]) if row else None
 
 
-def upgrade(path: Path) -> None:
-    """Bring a file to this release's revision, creating it (0600) where there is none.
+def upgrade(path: Path, to: str = "head") -> None:
+    """Bring a file to this release's revision (or an older one), creating it (0600) where there is none.
 
-    Raises `WrongRevision` for a file of a newer release, and leaves it alone.
+    Each revision is there wholly or not at all. Raises `WrongRevision` for a file of a newer release, and leaves it
+    alone; `LogFull` and `LogFailed` where it cannot be written.
     """
     current, head = current_revision(path), head_revision()
     if current == head:
@@ -57,16 +58,22 @@ def upgrade(path: Path) -> None:
     # Alembic takes 0.3 s and 12 MB: only a file that needs it pays for it.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
-    from sqlalchemy import create_engine  # noqa: PLC0415
+    from sqlalchemy import URL, create_engine, event  # noqa: PLC0415
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
 
     path.touch(mode=0o600, exist_ok=True)
-    engine = create_engine(f"sqlite:///{path}")
+    engine = create_engine(URL.create("sqlite", database=str(path)))
+    # Python's driver begins no transaction for CREATE TABLE: a revision that was cut off would stay half done.
+    event.listen(engine, "connect", lambda raw, _record: setattr(raw, "isolation_level", None))
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     try:
         with engine.connect() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, to)
+    except DBAPIError as error:
+        raise failure_of(error.orig or error) from error
     finally:
         engine.dispose()
 

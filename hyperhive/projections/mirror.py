@@ -21,6 +21,9 @@ from hyperhive.events.log import read, transaction
 from hyperhive.projections.hive import PROJECTIONS, Changed, Hive
 from hyperhive.projections.projection import Key, Projection, Row
 
+REBUILD_BATCH = 10_000
+"""Facts folded between two writes of the rows that they changed."""
+
 metadata = MetaData()
 
 state = Table(
@@ -177,7 +180,7 @@ def rebuild(
         facts = read(source or connection, until=until)
         for count, recorded in enumerate(facts, start=1):
             _note(hive, mirror, recorded)
-            if count % 10_000 == 0:
+            if count % REBUILD_BATCH == 0:
                 mirror.write(connection)
                 mirror.clear()
         mirror.note(hive.position, ())

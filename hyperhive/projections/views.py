@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
+
+import attrs
 
 from harness.wire import MANAGER, OPERATOR
 from hyperhive.events.envelope import rfc3339
@@ -12,6 +16,19 @@ from hyperhive.projections.hive import Hive
 from hyperhive.projections.messages import Message
 from hyperhive.projections.questions import Question
 from hyperhive.projections.sessions import Session
+
+
+@attrs.frozen(kw_only=True)
+class Kept:
+    """What a destroyed agent keeps on disk, as it was found."""
+
+    size_bytes: int
+    whole: bool
+    """Whether all of it was counted; else it is more."""
+    modified_at: int | None
+    """Microseconds since 1970, of the newest change in its state; None where it keeps none."""
+    credentials: bool
+    """Whether a login to Claude is among it."""
 
 
 def agent_row(hive: Hive, agent: Agent) -> dict[str, Any]:
@@ -85,24 +102,70 @@ def question_row(row: Question) -> dict[str, Any]:
     }
 
 
-def agent_rows(hive: Hive) -> list[dict[str, Any]]:
-    """Show every agent that has a container or soon will, the manager first."""
-    shown = [row for row in hive.agents.values() if row.pending is not None or row.state is not State.DESTROYED]
+def agent_rows(hive: Hive, *, coming: bool = False) -> list[dict[str, Any]]:
+    """Show every agent that has a container, with ``coming`` also those of `transients`; the manager first."""
+    shown = [row for row in hive.agents.values() if _has_container(row) or (coming and _is_transient(row))]
     return [agent_row(hive, row) for row in sorted(shown, key=lambda row: (row.name != MANAGER, row.name))]
 
 
-def state(hive: Hive) -> dict[str, Any]:
-    """Show the whole hive as it stands at one position."""
+def transients(hive: Hive) -> list[dict[str, Any]]:
+    """Show what is done, or could not be done, to agents that have no container (yet)."""
+    return [
+        {
+            "name": row.name,
+            "pending": row.pending.value if row.pending else None,
+            "pending_at": rfc3339(row.pending_at) if row.pending_at else None,
+            "failed": row.error is not None,
+            "error": row.error,
+        }
+        for row in sorted(hive.agents.values(), key=lambda row: row.name)
+        if _is_transient(row)
+    ]
+
+
+def _has_container(row: Agent) -> bool:
+    return row.state in (State.RUNNING, State.STOPPED)
+
+
+def _is_transient(row: Agent) -> bool:
+    return not _has_container(row) and (row.pending is not None or row.error is not None)
+
+
+def tombstones(hive: Hive) -> list[Agent]:
+    """Return the destroyed agents that nobody revives or purges right now."""
+    stones = [row for row in hive.agents.values() if row.state is State.DESTROYED and row.pending is None]
+    return sorted(stones, key=lambda row: row.name)
+
+
+def tombstone_rows(hive: Hive, known: Mapping[str, Kept]) -> list[dict[str, Any]]:
+    """Show every tombstone with what is known to be kept of it; null is not known yet."""
+    rows = []
+    for agent in tombstones(hive):
+        kept = known.get(agent.name)
+        modified_at = kept.modified_at if kept else None
+        rows.append(
+            {
+                "name": agent.name,
+                "since": rfc3339(agent.since),
+                "size_bytes": kept.size_bytes if kept else None,
+                "size_whole": kept.whole if kept else None,
+                "modified_at": rfc3339(modified_at) if modified_at is not None else None,
+                "credentials": kept.credentials if kept else None,
+                "error": agent.error,
+            }
+        )
+    return rows
+
+
+def state(hive: Hive, known: Mapping[str, Kept] = MappingProxyType({})) -> dict[str, Any]:
+    """Show the whole hive as it stands at one position; ``known`` is what was found on disk of tombstones."""
     open_messages = list(hive.messages.values())
     return {
         "position": hive.position,
         "frozen": freeze_of(hive.freeze).frozen,
         "agents": agent_rows(hive),
-        "tombstones": [
-            {"name": row.name, "since": rfc3339(row.since)}
-            for row in hive.agents.values()
-            if row.state is State.DESTROYED and row.pending is None
-        ],
+        "transients": transients(hive),
+        "tombstones": tombstone_rows(hive, known),
         "questions": [question_row(row) for row in hive.questions.values()],
         "inbox": [message_row(row) for row in open_messages if row.to == OPERATOR],
         "parked": [message_row(row) for row in open_messages if row.parked_at is not None],

@@ -48,7 +48,7 @@ class Bubblewrap(Local):
         self, spec: Spec, argv: Sequence[str], *, environment: Mapping[str, str] | None = None
     ) -> tuple[str, ...]:
         """Return the argv of a second sandbox, with the same files; it ends with the terminal's process."""
-        inner = await self._sandbox(spec, argv, environment or {})
+        inner = await self._sandbox(spec, argv, environment or {}, terminal=True)
         outer = (f"{name}={value}" for name, value in HOST_ENVIRONMENT.items())
         return ("/usr/bin/env", "-i", *outer, *inner)
 
@@ -82,7 +82,9 @@ class Bubblewrap(Local):
         numbers = procfs.namespace_pids(pid)
         return len(numbers) == self._depth or (len(numbers) == self._depth + 1 and numbers[-1] == 1)
 
-    async def _sandbox(self, spec: Spec, argv: Sequence[str], more: Mapping[str, str]) -> tuple[str, ...]:
+    async def _sandbox(
+        self, spec: Spec, argv: Sequence[str], more: Mapping[str, str], *, terminal: bool = False
+    ) -> tuple[str, ...]:
         bwrap = await self._find()
         self._generate()
         return sandbox.sandbox_argv(
@@ -92,6 +94,7 @@ class Bubblewrap(Local):
             bwrap=bwrap,
             system=sandbox.system(self._generated),
             python=self._python,
+            terminal=terminal,
         )
 
     def _generate(self) -> None:

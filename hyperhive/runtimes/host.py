@@ -17,6 +17,9 @@ SOCKET_NAME = "agent.sock"
 SYSTEM = Path("/usr")
 """Seen by every agent whole, so that nothing below it needs a word of its own."""
 
+ROOTS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+"""What stands beside /usr on systems that have not merged it, and leads into it on the others."""
+
 _ZONES = Path("/usr/share/zoneinfo")
 _MOST_LINKS = 40  # as the kernel counts, path_resolution(7)
 _PROGRAMS = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin:/run/current-system/sw/bin"
@@ -49,17 +52,17 @@ def python() -> Python:
 def python_of(*, executable: Path, prefixes: Iterable[Path], harness: Path, packages: Iterable[Path]) -> Python:
     """Describe a Python; of a checkout only the `harness` package is part of it, never what lies beside."""
     prefixes = list(prefixes)
-    extra = [path for path in packages if path.is_dir() and not _inside(path, [SYSTEM, *prefixes])]
-    installed = _inside(harness, [SYSTEM, *prefixes, *extra])
+    extra = [path for path in packages if path.is_dir() and not inside(path, [SYSTEM, *prefixes])]
+    installed = inside(harness, [SYSTEM, *prefixes, *extra])
     links: dict[Path, str] = {}
     wanted = [resolve(path, links) for path in [*prefixes, *extra, *([] if installed else [harness])]]
     resolve(executable, links)
-    trees = [tree for tree in wanted if not _inside(tree, [SYSTEM, *(other for other in wanted if other != tree)])]
+    trees = [tree for tree in wanted if not inside(tree, [SYSTEM, *(other for other in wanted if other != tree)])]
     trees = list(dict.fromkeys(trees))
     return Python(
         executable=executable,
         trees=tuple(trees),
-        links=tuple((link, target) for link, target in links.items() if not _known(link, trees)),
+        links=tuple((link, target) for link, target in links.items() if not comes_along(link, trees)),
         path=tuple(extra if installed else [harness.parent, *extra]),
     )
 
@@ -124,14 +127,11 @@ def started_child(pid: int) -> int | None:
     return next((child for child in procfs.children(pid) if procfs.command_line(child) not in {(), line}), None)
 
 
-def _inside(path: Path, trees: Iterable[Path]) -> bool:
+def inside(path: Path, trees: Iterable[Path]) -> bool:
+    """Whether a path is one of these directories, or lies in one."""
     return any(path.is_relative_to(tree) for tree in trees)
 
 
-def _known(link: Path, trees: list[Path]) -> bool:
+def comes_along(link: Path, trees: Iterable[Path]) -> bool:
     """Whether a link comes with a tree, or is one of the root's own (/bin, /lib64, …)."""
-    return _inside(link, [SYSTEM, *trees]) or (link.parent == Path("/") and str(link.name) in ROOTS)
-
-
-ROOTS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
-"""What stands beside /usr on systems that have not merged it, and leads into it on the others."""
+    return inside(link, [SYSTEM, *trees]) or (link.parent == Path("/") and str(link.name) in ROOTS)

@@ -98,10 +98,13 @@ class Local(abc.ABC):
             path: Path = getattr(spec, field)
             if path.is_symlink() or not path.is_dir():
                 raise InvalidSpec(f"{field} of {spec.name} is {path}; it has to be a directory, and not a link to one")
+        for path in spec.readable:
+            if not path.exists():
+                raise InvalidSpec(f"{spec.name} is to read {path}, which is not there")
         if not spec.log.parent.is_dir():
             raise InvalidSpec(f"the log of {spec.name} is {spec.log}; its directory has to be there")
         for kept in (spec.log, self._run_dir):
-            for seen in (spec.state, spec.socket_dir):
+            for seen in (spec.state, spec.socket_dir, *spec.readable):
                 if kept.resolve().is_relative_to(seen.resolve()):
                     raise InvalidSpec(f"{kept} lies in {seen}, which {spec.name} sees; put it elsewhere")
 
@@ -191,7 +194,7 @@ class Local(abc.ABC):
                 name=name,
                 running=True,
                 generation=run.generation,
-                pid=self._program(run.keeper.pid) or run.keeper.pid,
+                pid=self._program(run.keeper.pid),
                 started_at=run.at,
             )
         if name in found and not self._act(name).locked():

@@ -87,7 +87,8 @@ class Spec:
 
     ``state`` and ``socket_dir`` exist and are directories, not links; both stay in place while the container does (the
     socket inside may be replaced). ``log`` keeps stdout and stderr; its directory exists and is not one that the agent
-    sees. ``environment`` holds no secrets: other users of the host can read it on a command line.
+    sees. ``environment`` holds no secrets: other users of the host can read it on a command line. ``readable`` are
+    files and directories of the host that this agent's programs need beside the system, such as another `claude`.
 
     Raises `WireError` (the name), `InvalidSpec`.
     """
@@ -98,15 +99,15 @@ class Spec:
     log: Path
     generation: int
     environment: Mapping[str, str] = attrs.field(factory=dict)
+    readable: tuple[Path, ...] = ()
 
     def __attrs_post_init__(self) -> None:
         check_name(self.name)
         if self.generation < 0:
             raise InvalidSpec(f"generation {self.generation} of {self.name}; generations count from 0 up")
-        for field in ("state", "socket_dir", "log"):
-            path: Path = getattr(self, field)
+        for path in (self.state, self.socket_dir, self.log, *self.readable):
             if not path.is_absolute() or ".." in path.parts or "\0" in str(path):
-                raise InvalidSpec(f"{field} is {str(path)!r}; an absolute path without .. is needed")
+                raise InvalidSpec(f"{str(path)!r} in the spec of {self.name}; an absolute path without .. is needed")
         for variable, value in self.environment.items():
             _check_variable(variable, value)
 
@@ -120,8 +121,8 @@ class Spec:
 class Container:
     """One container as a runtime observes it.
 
-    ``pid`` is the program's, as the host counts, while it runs; with its end the container ends. ``generation`` is what
-    runs, or ran last. ``exit_status`` is as a shell's ``$?`` (128 + signal), where it is known.
+    ``pid`` is the program's, as the host counts, from its first instruction on; with its end the container ends.
+    ``generation`` is what runs, or ran last. ``exit_status`` is as a shell's ``$?`` (128 + signal), where it is known.
     """
 
     name: str
@@ -162,7 +163,8 @@ class Runtime(Protocol):
     async def create(self, spec: Spec) -> None:
         """Note what to run; starts nothing. A second time it replaces the spec, which holds from the next start on.
 
-        Raises `InvalidSpec` where a directory is missing, is a link, or would be seen by other agents.
+        Raises `InvalidSpec` where a directory is missing, is a link, or would be seen by agents that it is kept from;
+        `OSError` where the run directory cannot be written, as start does.
         """
 
     async def start(self, name: str) -> None:
@@ -198,7 +200,8 @@ class Runtime(Protocol):
     ) -> tuple[str, ...]:
         """Return the argv that runs another program where this agent's programs run, with these variables added.
 
-        It is for a person's terminal; see `hyperhive.runtimes.terminal`, which keeps that terminal out of reach.
+        It is for a person's terminal, and run by `hyperhive.runtimes.terminal.attach`, which keeps that terminal out of
+        its reach.
         """
 
 

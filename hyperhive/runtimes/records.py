@@ -126,6 +126,7 @@ def _json(record: Record) -> dict[str, Any]:
             "log": str(spec.log),
             "generation": spec.generation,
             "environment": dict(spec.environment),
+            "readable": [str(path) for path in spec.readable],
         },
         "run": run
         and {
@@ -148,6 +149,7 @@ def _record(raw: dict[str, Any]) -> Record:
             log=Path(spec["log"]),
             generation=spec["generation"],
             environment=spec["environment"],
+            readable=tuple(Path(path) for path in spec["readable"]),
         ),
         run=run
         and Run(

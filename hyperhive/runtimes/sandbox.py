@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import attrs
 
-from hyperhive.runtimes.host import ROOTS, SOCKET_NAME, SYSTEM, Python, environment
+from hyperhive.runtimes.host import ROOTS, SOCKET_NAME, SYSTEM, Python, comes_along, environment, inside, resolve
 from hyperhive.runtimes.marks import MARK
 from hyperhive.runtimes.protocol import Spec
 
@@ -120,8 +120,9 @@ def sandbox_argv(
     bwrap: Bwrap,
     system: System,
     python: Python,
+    terminal: bool = False,
 ) -> tuple[str, ...]:
-    """Return the command line that runs a program as this agent.
+    """Return the command line that runs a program as this agent; on a ``terminal`` it keeps that, and so Ctrl-C.
 
     The sandbox ends with the process that started it, with bubblewrap itself, and with its own first process: each
     takes the whole pid namespace along.
@@ -129,7 +130,9 @@ def sandbox_argv(
     return (
         bwrap.path,
         *_namespaces(bwrap, spec),
-        *_file_system(bwrap, system, python),
+        *(() if terminal else ("--new-session",)),
+        *_file_system(bwrap, system),
+        *_trees(python, spec.readable),
         *("--bind", str(spec.state), str(STATE)),
         *("--ro-bind", str(spec.socket_dir), str(SOCKET_DIR)),
         *("--remount-ro", "/"),
@@ -155,12 +158,12 @@ def shown(system: System, python: Python) -> tuple[Path, ...]:
 def _namespaces(bwrap: Bwrap, spec: Spec) -> Iterator[str]:
     yield from ("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
     yield from ("--uid", str(UID), "--gid", str(UID), "--hostname", spec.container)
-    yield from ("--cap-drop", "ALL", "--new-session", "--die-with-parent")
+    yield from ("--cap-drop", "ALL", "--die-with-parent")
     if bwrap.no_nesting:
         yield "--disable-userns"
 
 
-def _file_system(bwrap: Bwrap, system: System, python: Python) -> Iterator[str]:
+def _file_system(bwrap: Bwrap, system: System) -> Iterator[str]:
     yield from ("--ro-bind", str(SYSTEM), str(SYSTEM))
     for root, target in system.roots:
         yield from ("--symlink", target, f"/{root}") if target else ("--ro-bind", f"/{root}", f"/{root}")
@@ -175,10 +178,18 @@ def _file_system(bwrap: Bwrap, system: System, python: Python) -> Iterator[str]:
     yield from _kernel(bwrap, system)
     yield from (*_size(bwrap, TMP_BYTES), "--tmpfs", "/tmp")  # noqa: S108 - the sandbox's own
     yield from ("--symlink", "../tmp", "/var/tmp")  # noqa: S108 - likewise
-    for tree in python.trees:
+
+
+def _trees(python: Python, readable: Iterable[Path]) -> Iterator[str]:
+    """Show each at its real path, and make the links that lead there, so that it is found by its name too."""
+    links = dict(python.links)
+    trees = [*python.trees, *(resolve(path, links) for path in readable)]
+    trees = [tree for tree in trees if not inside(tree, [SYSTEM, *(other for other in trees if other != tree)])]
+    for tree in dict.fromkeys(trees):
         yield from ("--ro-bind", str(tree), str(tree))
-    for link, target in python.links:
-        yield from ("--symlink", target, str(link))
+    for link, target in links.items():
+        if not comes_along(link, trees):
+            yield from ("--symlink", target, str(link))
 
 
 def _kernel(bwrap: Bwrap, system: System) -> Iterator[str]:

@@ -219,7 +219,7 @@ class AgentSocket:
         """Show the manager the agents, without what is only the operator's."""
         if self._actor.role is not Role.MANAGER:
             raise Forbidden(f"{self._actor} may not list agents; the manager can")
-        rows = views.agent_rows(self._host.dispatcher.hive)
+        rows = views.agent_rows(self._host.dispatcher.hive, coming=True)
         return {"ok": True, "agents": [{name: row[name] for name in _LISTED} for row in rows]}
 
     async def _ask_operator(self, request: Request) -> Reply:

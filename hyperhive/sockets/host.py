@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import attrs
@@ -18,8 +18,10 @@ from hyperhive.commands.resolving import resolve
 from hyperhive.events.envelope import OPERATOR, Recorded
 from hyperhive.events.questions import QuestionAnsweredLate
 from hyperhive.projections import views
+from hyperhive.projections.freeze import freeze_of
 from hyperhive.projections.history import History
 from hyperhive.projections.hive import Hive
+from hyperhive.projections.views import Kept
 from hyperhive.sockets.fitting import fitting
 from hyperhive.sockets.lines import Connection, Reply, Request
 from hyperhive.sockets.requests import Ids, Number, command_id, read
@@ -47,6 +49,8 @@ class Daemon:
     """Where a container's output is kept."""
     login: Callable[[str], Awaitable[list[str]]]
     """The command that runs Claude's own login inside an agent's sandbox."""
+    kept: Callable[[], Mapping[str, Kept]]
+    """What destroyed agents keep on disk, as far as that is known."""
     home_url: str
 
 
@@ -132,9 +136,13 @@ class HostSocket:
             "thaw": self._whole(ThawHive),
             "lift": self._action(agents.LiftQuarantine),
             "interrupt": self._action(agents.InterruptTurn),
+            "tombstones": self._tombstones,
+            "revive": self._action(agents.ReviveAgent),
             "purge_tombstone": self._action(agents.PurgeTombstone),
             "urls": self._urls,
             "pending": self._pending,
+            "approve": self._resolve_approval,
+            "deny": self._resolve_approval,
             "spawn": self._action(agents.SpawnAgent),
             "kill": self._action(agents.KillAgent),
             "rebuild": self._action(agents.RebuildAgent),
@@ -165,10 +173,15 @@ class HostSocket:
         return self._daemon.dispatcher.hive
 
     async def _list(self, _connection: Connection, _request: Request) -> Reply:
-        return done(agents=[row["name"] for row in views.agent_rows(self._hive)])
+        return done(agents=[row["name"] for row in views.agent_rows(self._hive, coming=True)])
 
     async def _agent_status(self, _connection: Connection, _request: Request) -> Reply:
-        return done(agent_statuses=views.agent_rows(self._hive))
+        """Beyond version 1: what is done to agents that have no row, and whether the whole hive is frozen."""
+        return done(
+            agent_statuses=views.agent_rows(self._hive),
+            transients=views.transients(self._hive),
+            frozen=freeze_of(self._hive.freeze).frozen,
+        )
 
     async def _subscribe(self, connection: Connection, _request: Request) -> None:
         """Write one reply for each agent whose row changed, until the client leaves."""
@@ -236,6 +249,12 @@ class HostSocket:
     async def _pending(self, _connection: Connection, _request: Request) -> Reply:
         return done(approvals=[])
 
+    async def _resolve_approval(self, _connection: Connection, request: Request) -> Reply:
+        raise NotFound(f"no approval {read(request, _Numbered).id}")
+
+    async def _tombstones(self, _connection: Connection, _request: Request) -> Reply:
+        return done(tombstones=views.tombstone_rows(self._hive, self._daemon.kept()))
+
     async def _send(self, _connection: Connection, request: Request) -> Reply:
         said = read(request, _Send)
         id_ = command_id(said.command_id)
@@ -302,7 +321,7 @@ class HostSocket:
         return done(argv=await self._daemon.login(name))
 
     async def _state(self, _connection: Connection, _request: Request) -> Reply:
-        return done(state=views.state(self._hive))
+        return done(state=views.state(self._hive, self._daemon.kept()))
 
     def _known(self, request: Request) -> str:
         """Return the name, once it is certain that there is such an agent: it becomes part of a path."""

@@ -43,6 +43,7 @@ class Acts:
             "/lift/{name}": self._action(agents.LiftQuarantine),
             "/pause/{name}": self._pause(paused=True),
             "/resume/{name}": self._pause(paused=False),
+            "/revive/{name}": self._action(agents.ReviveAgent),
             "/purge-tombstone/{name}": self._action(agents.PurgeTombstone),
             "/freeze": self._whole(FreezeHive),
             "/thaw": self._whole(ThawHive),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import attrs
 import msgspec
 from starlette.applications import Starlette
@@ -13,8 +15,10 @@ from starlette.routing import Route
 from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.projections import views
 from hyperhive.projections.history import History
+from hyperhive.projections.views import Kept
 from hyperhive.web.acts import Acts
 from hyperhive.web.guard import HostCheck, operators_only
+from hyperhive.web.journal import ReadJournal, journal_endpoint
 
 _encode = msgspec.json.Encoder().encode
 
@@ -25,6 +29,9 @@ class Site:
 
     dispatcher: Dispatcher
     history: History
+    kept: Callable[[], Mapping[str, Kept]]
+    """What destroyed agents keep on disk, as far as that is known."""
+    journal: ReadJournal
     token: str
     """The operator's; every request but the one for health carries it as ``Authorization: Bearer``."""
     hosts: frozenset[str]
@@ -38,13 +45,14 @@ def site(holds: Site) -> Starlette:
         return PlainTextResponse("ok\n")
 
     async def api_state(_request: Request) -> Response:
-        return Response(_encode(views.state(holds.dispatcher.hive)), media_type="application/json")
+        return Response(_encode(views.state(holds.dispatcher.hive, holds.kept())), media_type="application/json")
 
     acts = Acts(dispatcher=holds.dispatcher, history=holds.history).endpoints()
     return Starlette(
         routes=[
             Route("/healthz", healthz),
             Route("/api/state", operators_only(holds.token, api_state)),
+            Route("/api/journal/{name}", operators_only(holds.token, journal_endpoint(holds.journal))),
             *(Route(path, operators_only(holds.token, act), methods=["POST"]) for path, act in acts.items()),
         ],
         middleware=[Middleware(HostCheck, hosts=holds.hosts)],

@@ -171,7 +171,7 @@ def content(path: Path) -> object:
 
 def damages(size: int) -> list[tuple[str, Callable[[bytearray], None]]]:
     """Return what a bad disk or a bad person may do to one place of a file, at places chosen once for all."""
-    chance = random.Random(20_260_101)  # noqa: S311 - the same places in each run
+    chance = random.Random(20_260_101)
 
     def flip(at: int, bit: int) -> Callable[[bytearray], None]:
         def change(data: bytearray) -> None:

@@ -86,7 +86,8 @@ class Host:
 
     def wait_report(self, kind: str, count: int = 1, **fields: Any) -> dict[str, Any]:
         """Return the nth report of a kind with these fields, once it has come."""
-        return self.wait(lambda: found[count - 1] if len(found := self.told(kind, **fields)) >= count else None)
+        self.wait(lambda: len(self.told(kind, **fields)) >= count)
+        return self.told(kind, **fields)[count - 1]
 
     def told(self, kind: str, **fields: Any) -> list[dict[str, Any]]:
         """Return the reports of a kind with these fields."""
@@ -159,7 +160,7 @@ class Host:
             once = request.get("command_id")
             if once in self._done:
                 return self._done[once]
-            reply = getattr(self, f"_{request['cmd']}")(connection, request)
+            reply: Reply = getattr(self, f"_{request['cmd']}")(connection, request)
             if once is not None:
                 self._done[once] = reply
             self._changed.notify_all()

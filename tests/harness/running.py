@@ -59,7 +59,8 @@ class Harness:
 
     def claude(self) -> psutil.Process:
         """Return the `claude` that runs for it."""
-        return wait(lambda: next((p for p in self.family() if is_claude(p)), None))
+        found: psutil.Process = wait(lambda: next((p for p in self.family() if is_claude(p)), None))
+        return found
 
     def stop(self) -> int:
         """Ask it to stop as a runtime does; return its exit code."""

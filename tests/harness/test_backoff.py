@@ -6,6 +6,7 @@ from harness.backoff import JITTER, MAX_RATIO, Backoff
 
 
 def about(seconds: float) -> tuple[float, float]:
+    """Return the bounds that the jitter leaves."""
     return seconds * (1 - JITTER), seconds * (1 + JITTER)
 
 

@@ -26,11 +26,13 @@ MAIL = st.builds(
 )
 
 
-def mail(body: str, **more: object) -> Mail:
-    return Mail(**{"id": 7, "at": AT, "sender": "coder", "body": body, **more})
+def mail(body: str, *, sender: str = "coder", redelivered: bool = False) -> Mail:
+    """Return a message with this body."""
+    return Mail(id=7, at=AT, sender=sender, body=body, redelivered=redelivered)
 
 
 def hosts_lines(text: str) -> list[str]:
+    """Return the lines that no body has written."""
     return [line for line in text.splitlines() if not line.startswith(envelope.QUOTE)]
 
 

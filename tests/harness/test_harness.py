@@ -16,6 +16,7 @@ from tests.harness.running import ROOT, Harness, wait
 
 @pytest.fixture
 def harness(host: Host, place: Path) -> Iterator[Harness]:
+    """Return a harness that is not started yet."""
     harness = Harness(host.path, place / "state", place / "log")
     yield harness
     harness.end()

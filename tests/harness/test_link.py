@@ -18,6 +18,7 @@ from tests.harness.host import HangUp, Host, Reply, Request
 
 @pytest.fixture
 def link(host: Host) -> Iterator[Link]:
+    """Return an open link."""
     link = Link(host.path)
     link.open()
     yield link
@@ -25,6 +26,7 @@ def link(host: Host) -> Iterator[Link]:
 
 
 def send(body: str) -> Request:
+    """Return a request that must be done once."""
     return {"cmd": "send", "to": "manager", "body": body, "command_id": command_id()}
 
 

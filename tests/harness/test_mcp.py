@@ -34,6 +34,7 @@ def serve(host: Host, work: Callable[[Client], Awaitable[None]]) -> None:
 
 
 async def call(client: Client, name: str, **arguments: Any) -> CallToolResult:
+    """Call a tool."""
     result = await client.call_tool(name, arguments)
     assert isinstance(result, CallToolResult)
     return result

@@ -10,10 +10,12 @@ from harness.options import Start, options_of
 
 
 async def nowhere(_: str, __: dict[str, Any]) -> Mapping[str, Any]:
+    """Do no tool's work."""
     return {}
 
 
 def start(**more: Any) -> Start:
+    """Return a plain start, changed."""
     base: dict[str, Any] = {
         "resume": None, "model": None, "env": {}, "permission_mode": "dontAsk", "allowed_tools": ["Read"],
         "claude_path": None, "system_prompt": "You are coder.", "role": "agent",
@@ -22,6 +24,7 @@ def start(**more: Any) -> Start:
 
 
 def options(**more: Any) -> Any:
+    """Return the options of a plain start, changed."""
     return options_of(start(**more), tools.build_server("agent", nowhere, typed=False), print)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 
@@ -20,6 +21,35 @@ subprocess.Popen(["setsid", "sh", "-c", "sleep 600 & sleep 600 & wait"])
 subprocess.Popen(["sh", "-c", "setsid sleep 601 & exit 0"])
 time.sleep(600)
 """
+
+
+DEPENDENT = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from harness import processes
+processes.die_with_parent()
+print("ready", flush=True)
+time.sleep(600)
+"""
+PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
+
+
+class TestDieWithParent:
+    def test_ends_even_when_the_parent_is_killed(self) -> None:
+        """A process that reads nothing and waits for nothing still ends with a parent that is killed."""
+        command = [sys.executable, "-c", PARENT, DEPENDENT, str(ROOT)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
+            assert parent.stdout is not None
+            assert parent.stdout.readline() == b"ready\n"
+            family = psutil.Process(parent.pid).children(recursive=True)
+            assert len(family) == 1
+            parent.kill()
+            try:
+                wait(lambda: gone(family), seconds=5)
+            finally:
+                for process in family:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        process.kill()
 
 
 class TestKillDescendants:

@@ -12,21 +12,25 @@ SESSION = "abac8401"
 
 
 def taken_up(prompt: str) -> Message:
+    """Return the echo of a prompt."""
     return {"type": "user", "isReplay": True, "uuid": prompt, "message": {"role": "user", "content": "hello"}}
 
 
 def assistant(*, model: str = "claude-x", error: str | None = None, parent: str | None = None) -> Message:
+    """Return something that was said."""
     message = {"type": "assistant", "session_id": SESSION, "parent_tool_use_id": parent, "message": {"model": model}}
     return message if error is None else {**message, "error": error}
 
 
 def result(**more: Any) -> Message:
+    """Return the end of a turn."""
     usage = {"input_tokens": 100, "output_tokens": 50, "cache_read_input_tokens": None, "service_tier": "standard"}
     base = {"type": "result", "subtype": "success", "is_error": False, "session_id": SESSION, "usage": usage}
     return {**base, "total_cost_usd": 0.5, **more}
 
 
 def read(*messages: Message, prompt: str | None = "p1") -> list[Seen]:
+    """Return what messages say, after a prompt."""
     reader = Reader()
     if prompt is not None:
         reader.begin(prompt)

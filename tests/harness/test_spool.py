@@ -17,6 +17,7 @@ from tests.harness.host import Host, Reply, Request
 
 
 def event(number: int, size: int = 0) -> dict[str, Any]:
+    """Return an event that knows the number it should get."""
     return event_of({"type": "test", "n": number, "pad": "x" * size}, at="then")
 
 
@@ -28,9 +29,11 @@ class Store:
 
     @property
     def next(self) -> int:
+        """The number that is expected."""
         return max(self.events, default=-1) + 1
 
     def append(self, first: int, events: list[dict[str, Any]], *, only: int | None = None) -> int:
+        """Keep a batch, or the beginning of it; return what is expected next."""
         assert first <= self.next or events[0]["type"] == "dropped", "a gap that nobody explained"
         for number, event in list(enumerate(events, first))[:only]:
             if number >= self.next:
@@ -68,6 +71,7 @@ class TestBuffer:
         self.check(store, added)
 
     def check(self, store: Store, added: int) -> None:
+        """Go through what has arrived."""
         expected = 0
         for number, kept in sorted(store.events.items()):
             data = kept["data"]
@@ -121,6 +125,7 @@ class TestBuffer:
 
 @pytest.fixture
 def link(host: Host) -> Iterator[Link]:
+    """Return an open link."""
     link = Link(host.path)
     link.open()
     yield link
@@ -129,6 +134,7 @@ def link(host: Host) -> Iterator[Link]:
 
 class TestSpool:
     def numbers(self, host: Host) -> list[int]:
+        """Return what has arrived."""
         return [kept["data"]["n"] for kept in host.events("test")]
 
     def test_sends_in_batches(self, host: Host, link: Link) -> None:
@@ -183,7 +189,7 @@ class TestSpool:
         spool = Spool(link, refused_pause_seconds=0.01)
         spool.add(event(0))
         spool.open()
-        host.wait(lambda: host.events())
+        host.wait(host.events)
         assert self.numbers(host) == [0]
 
     def test_flush_waits_for_the_host(self, host: Host, link: Link) -> None:

@@ -19,6 +19,7 @@ JSON = st.recursive(
 
 
 def nested(depth: int) -> dict[str, Any]:
+    """Return a message of objects inside each other."""
     value: dict[str, Any] = {"type": "user"}
     for _ in range(depth - 1):
         value = {"type": "user", "in": value}

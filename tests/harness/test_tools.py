@@ -16,6 +16,7 @@ MESSAGE = {"id": 7, "at": "2026-01-02T03:04:05.678Z", "from": "operator", "body"
 
 
 async def host(name: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
+    """Answer as a host does."""
     match name, arguments:
         case "send", {"to": "nobody"}:
             raise tools.ToolRefused("no agent 'nobody'")
@@ -30,6 +31,8 @@ async def host(name: str, arguments: dict[str, Any]) -> Mapping[str, Any]:
 
 
 def call(name: str, arguments: dict[str, Any], *, typed: bool = True) -> CallToolResult:
+    """Call a tool as a client."""
+
     async def run() -> CallToolResult:
         async with Client(tools.build_server("agent", host, typed=typed)) as client:
             result = await client.call_tool(name, arguments)
@@ -40,6 +43,8 @@ def call(name: str, arguments: dict[str, Any], *, typed: bool = True) -> CallToo
 
 
 def listed(*, typed: bool = True) -> dict[str, Tool]:
+    """Return the tools that a client sees."""
+
     async def run() -> dict[str, Tool]:
         async with Client(tools.build_server("agent", host, typed=typed)) as client:
             return {tool.name: tool for tool in (await client.list_tools()).tools}
@@ -48,6 +53,7 @@ def listed(*, typed: bool = True) -> dict[str, Tool]:
 
 
 def text(result: CallToolResult) -> str:
+    """Return a result's words."""
     return "".join(block.text for block in result.content if block.type == "text")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.harness.host import Host
+from tests.harness.host import Host, Request
 from tests.harness.running import Harness, Model, gone, wait
 
 pytestmark = pytest.mark.hive
@@ -66,6 +66,7 @@ usage = { input_tokens = 100, output_tokens = 50 }
 
 @pytest.fixture(scope="module")
 def model() -> Iterator[Model]:
+    """Return a rehearsed model for all tests here."""
     model = Model(SCENARIO)
     yield model
     model.end()
@@ -73,6 +74,7 @@ def model() -> Iterator[Model]:
 
 @pytest.fixture
 def harness(host: Host, place: Path, model: Model) -> Iterator[Harness]:
+    """Return a harness that runs, for a host that lets its sessions do everything."""
     host.session = model.session(idle_seconds=60)
     harness = Harness(host.path, place / "state", place / "log").start()
     yield harness
@@ -96,6 +98,7 @@ def begun(host: Host) -> bool:
 
 
 def let_go(harness: Harness) -> None:
+    """End what `at_work` has begun."""
     (harness.state / "go").touch()
 
 
@@ -151,7 +154,7 @@ class TestTurn:
         assert host.asked("recv")[1]["holding"] == [1]
         assert host.handed_over == [[1], [2]]
         assert host.told("status", status="thinking")
-        host.wait(lambda: host.tool_results())
+        host.wait(host.tool_results)
         assert "> [message 9 from operator]" in host.tool_results()[0]
 
     def test_the_model_may_be_changed(self, host: Host, harness: Harness) -> None:
@@ -224,7 +227,7 @@ class TestSession:
         host.session["env"]["ANTHROPIC_API_KEY"] = "rehearsal-coder"
         host.deliver("look around")
         ended(host)
-        host.wait(lambda: host.tool_results())
+        host.wait(host.tool_results)
         assert f"home {harness.state}" in host.tool_results()[0]
         assert "rehearsal-coder" not in host.tool_results()[0]
         assert not any("rehearsal-coder" in word for process in harness.family() for word in process.cmdline())
@@ -342,6 +345,17 @@ class TestTurnFails:
         assert host.handed_over == [[1], [1]]
         assert not host.told("session_lost")
 
+    def test_a_crash_leaves_no_poll_behind(self, host: Host, harness: Harness) -> None:
+        """A `recv` whose session has died takes no mail: what comes then is handed over once, to who can read it."""
+        host.deliver("receive")
+        host.wait_report("status", status="waiting")
+        harness.claude().kill()
+        ended(host)
+        host.wait_report("status", 2, status="waiting")
+        host.deliver("to the living")
+        assert ended(host, 2)["ack"] == [1, 2]
+        assert host.handed_over == [[1], [1], [2]]
+
 
 class TestHostGoes:
     def test_a_restart_in_mid_turn_loses_nothing(self, host: Host, harness: Harness) -> None:
@@ -361,12 +375,19 @@ class TestHostGoes:
 
     def test_a_tool_call_waits_for_it(self, host: Host, harness: Harness) -> None:
         """`send` while the daemon is away is done once it is back, and once."""
-        answers: list[int] = []
-        host.answers["send"] = lambda _: answers.append(1) or (host.stop() if len(answers) == 1 else None)
+        asked: list[Request] = []
+
+        def die_before_the_reply(request: Request) -> None:
+            if not asked:
+                host.stop()
+                asked.append(request)
+
+        host.answers["send"] = die_before_the_reply
         host.deliver("send to manager")
-        host.wait(lambda: answers)
+        host.wait(lambda: asked)
         host.start()
         assert ended(host)["ok"]
+        assert [request["command_id"] for request in host.asked("send")] == [asked[0]["command_id"]] * 2
         assert len(host.sent) == 1
 
 

@@ -506,6 +506,8 @@ class RuntimeContract:
                 attrs.evolve(spec, log=spec.state / "log"),
                 attrs.evolve(spec, log=spec.socket_dir / "log"),
                 attrs.evolve(spec, state=home.root),
+                attrs.evolve(spec, readable=(home.root / "nowhere",)),
+                attrs.evolve(spec, readable=(home.root / "logs",)),
             ):
                 with pytest.raises(InvalidSpec, match=str(home.root)):
                     await runtime.create(bad)
@@ -515,6 +517,7 @@ class RuntimeContract:
         for wrong in (
             {"state": Path("relative")},
             {"log": home.root / "logs/../../log"},
+            {"readable": (Path("claude"),)},
             {"generation": -1},
             {"environment": {"A=B": "x"}},
             {"environment": {"A": "x\0y"}},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import attrs
+
 from hyperhive.runtimes import keeper, marks
 from hyperhive.runtimes.host import Python
 from hyperhive.runtimes.process import command_argv, process_environment
@@ -54,7 +56,7 @@ class TestSandbox:
             /usr/bin/bwrap
             --unshare-user --unshare-pid --unshare-ipc --unshare-uts --unshare-cgroup-try
             --uid 1000 --gid 1000 --hostname h-coder
-            --cap-drop ALL --new-session --die-with-parent --disable-userns
+            --cap-drop ALL --die-with-parent --disable-userns --new-session
             --ro-bind /usr /usr --symlink usr/bin /bin --ro-bind /lib /lib
             --ro-bind-try /etc/hosts /etc/hosts --ro-bind-try /etc/ssl/certs /etc/ssl/certs
             --ro-bind /run/hyperhive/containers/etc/passwd /etc/passwd
@@ -74,6 +76,27 @@ class TestSandbox:
             """
         )
         assert (value, separator, program, flag, module) == ("x y", "--", "python", "-m", "harness")
+
+    def test_on_a_terminal(self) -> None:
+        """On a terminal the program stays in the terminal's session; all else is the same."""
+        without, with_it = (
+            sandbox_argv(SPEC, ("true",), environment={}, bwrap=NEW, system=DEBIAN, python=PYTHON, terminal=terminal)
+            for terminal in (False, True)
+        )
+        assert with_it == tuple(word for word in without if word != "--new-session")
+
+    def test_readable(self, tmp_path: Path) -> None:
+        """What an agent may read beside the system is shown where it is, with the links that lead there."""
+        root = tmp_path.resolve()
+        (root / "versions").mkdir()
+        (root / "versions/2.1").touch()
+        (root / "claude").symlink_to("versions/2.1")
+        spec = attrs.evolve(SPEC, readable=(root / "claude", Path("/usr/bin/git")))
+        argv = sandbox_argv(spec, ("true",), environment={}, bwrap=NEW, system=DEBIAN, python=PYTHON)
+        text = " ".join(argv)
+        assert f"--ro-bind {root}/versions/2.1 {root}/versions/2.1 " in text
+        assert f"--symlink versions/2.1 {root}/claude " in text
+        assert "git" not in text
 
     def test_older_bubblewrap(self) -> None:
         """An older bubblewrap gets no option that it does not know; all else is the same."""

@@ -23,6 +23,7 @@ from hyperhive.runtimes.records import Records
 from tests.runtimes.contract import HOLDS, RUNS
 from tests.runtimes.home import Home, held, home, listening, observed, started, stopped, until
 from tests.runtimes.local_contract import LocalContract
+from tests.runtimes.person import Person
 
 FACTORY = "hyperhive.runtimes.bubblewrap:Bubblewrap"
 PROBE = Path(__file__).with_name("probe.py").read_text()
@@ -121,7 +122,8 @@ class TestWhatAnAgentSees:
 
     def test_the_root(self, report: dict[str, Any]) -> None:
         """Its root holds the system, its state, its socket, and the way to its Python."""
-        ways = {Path(path).parts[1] for path in (sys.prefix, sys.base_prefix, harness.__file__)}
+        packages = [path for path in sys.path if path.endswith("-packages")]
+        ways = {Path(path).parts[1] for path in (sys.prefix, sys.base_prefix, harness.__file__, *packages)}
         system = {"bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "nix", "proc", "run", "sbin", "state"}
         assert set(report["root"]) <= {*system, "tmp", "usr", "var", *ways}
         assert {"state", "proc", "usr"} <= set(report["root"])
@@ -150,8 +152,9 @@ class TestWhatAnAgentSees:
         assert not [path for path in report["etc"] if "private" in path or "shadow" in path or path.endswith(".key")]
 
     def test_its_own_tmp(self, report: dict[str, Any]) -> None:
-        """Its /tmp is empty at the start, and what it puts there is not on the host."""
-        assert report["tmp"] == ["mine"]
+        """Its /tmp is empty at the start (but for an installation that lies in /tmp), and what it puts there stays."""
+        python = {Path(path).parts[2] for path in (sys.prefix, harness.__file__) if path.startswith("/tmp/")}
+        assert set(report["tmp"]) - python == {"mine"}
         assert not Path("/tmp/mine").exists()
 
 
@@ -261,6 +264,33 @@ class TestTheSandboxAsAWhole:
                 await home.runtime().create(spec)
 
         asyncio.run(story())
+
+    def test_a_persons_terminal(self, home: Home) -> None:
+        """A command for a terminal has one inside the sandbox, of the right size, and Ctrl-C reaches it."""
+        spec = home.spec()
+        script = "stty size; hostname; exec sleep 1000"
+        person = Person(asyncio.run(home.runtime().command(spec, ("sh", "-c", script))))
+        person.sees("33 77")
+        person.sees("h-coder")
+        person.types("\x03")
+        assert person.exit_status() == 128 + signal.SIGINT
+
+    def test_a_program_of_the_operators(self, home: Home) -> None:
+        """A program outside the system runs inside where the spec shows it, and nothing that lies beside it is seen."""
+        tools = home.root / "tools"
+        tools.mkdir()
+        (tools / "real").write_text("#!/bin/sh\necho here; ls $(dirname $0)\n")
+        (tools / "real").chmod(0o755)
+        (tools / "secret").touch()
+        (tools / "tool").symlink_to("real")
+        run = f"import subprocess\nsubprocess.run(('{tools}/tool',), stdout=open('said', 'w'))\n"
+
+        async def story() -> str:
+            spec = home.spec(run + RUNS, readable=(tools / "tool",))
+            await started(home.runtime(), spec)
+            return (spec.state / "said").read_text()
+
+        assert asyncio.run(story()) == "here\nreal\ntool\n"
 
     def test_claude_runs(self, home: Home) -> None:
         """The bundled `claude` runs inside, at its own path."""

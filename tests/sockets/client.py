@@ -62,6 +62,16 @@ class Client:
             except ConnectionError:
                 return
 
+    def stop_reading(self) -> None:
+        """Leave what comes from now on to the kernel, which keeps little."""
+        assert isinstance(self._writer.transport, asyncio.Transport)
+        self._writer.transport.pause_reading()
+
+    def read_on(self) -> None:
+        """Read again."""
+        assert isinstance(self._writer.transport, asyncio.Transport)
+        self._writer.transport.resume_reading()
+
     def half_close(self) -> None:
         """End this side: nothing more will be sent."""
         self._writer.write_eof()

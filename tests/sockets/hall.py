@@ -76,6 +76,7 @@ async def hall(place: Path, migrated: Path, *, claude: ClaudeConfig | None = Non
         history=history,
         log_path=lambda name: f"/logs/{name}",
         login=login,
+        kept=dict,
         home_url=HOME_URL,
     )
     protocol = Protocol(error=host_socket.error, ids=False)

@@ -262,6 +262,7 @@ class TestSubscribe:
                 await here.spawn("coder")
                 coder = await here.agent("coder")
                 slow, quick = await self.subscriber(here), await self.subscriber(here)
+                slow.stop_reading()
                 listeners = here.desk.dispatcher._listeners
                 told: Reply = {}
                 count = 0
@@ -271,6 +272,7 @@ class TestSubscribe:
                     told = await quick.reply()
                     count += 1
                     assert count < 1_000, "a client that never reads was never cut off"
+                slow.read_on()
                 await slow.cut_off()
                 return told, len(listeners)
 
@@ -295,7 +297,7 @@ class TestOurVerbs:
     """What our own command line says besides."""
 
     def test_inbox(self, place: Path, migrated: Path) -> None:
-        """The operator's inbox shows the newest, the oldest of them first, and which were read; reading takes nothing."""
+        """The operator's inbox shows the newest, the oldest of them first, and which of them were read."""
 
         async def story() -> list[list[tuple[str, bool]]]:
             async with hall(place, migrated) as here:

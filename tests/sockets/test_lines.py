@@ -299,6 +299,7 @@ class TestTooMuch:
         async def story() -> tuple[int, dict[str, object]]:
             async with serving(place / "s") as (server, _):
                 greedy, modest = await Client.of(place / "s"), await Client.of(place / "s")
+                greedy.stop_reading()
                 await greedy.send(*({"cmd": "long", "size": 1_000_000, "id": number} for number in range(8)))
                 await until(lambda: len(server.connections) == 1)
                 return server.unread, await modest.ask({"text": "me"})
@@ -313,6 +314,7 @@ class TestTooMuch:
             async with serving(place / "s") as (server, _):
                 clients = [await Client.of(place / "s") for _ in range(8)]
                 for client in clients:
+                    client.stop_reading()
                     await client.send(*({"cmd": "long", "size": 1_000_000, "id": number} for number in range(4)))
                 await until(lambda: len(server.connections) < 8)
                 return server.unread, len(server.connections)

@@ -105,17 +105,17 @@ class TestSend:
         assert [message["from"] for message in received["messages"]] == [name]
 
     @pytest.mark.parametrize(
-        ("to", "body", "code", "told"),
+        ("message", "code", "told"),
         [
-            ("nobody", "x", "not_found", "no agent 'nobody'"),
-            ("../coder", "x", "not_found", "no agent"),
-            ("system", "x", "not_found", "no agent 'system'"),
-            ("gone", "x", "not_found", "gone is destroyed"),
-            ("reviewer", "", "invalid", "empty message"),
-            ("reviewer", "ö" * 32_769, "too_large", "65538 bytes"),
+            (send("nobody", "x"), "not_found", "no agent 'nobody'"),
+            (send("../coder", "x"), "not_found", "no agent"),
+            (send("system", "x"), "not_found", "no agent 'system'"),
+            (send("gone", "x"), "not_found", "gone is destroyed"),
+            (send("reviewer", ""), "invalid", "empty message"),
+            (send("reviewer", "ö" * 32_769), "too_large", "65538 bytes"),
         ],
     )
-    def test_refused(self, place: Path, migrated: Path, to: str, body: str, code: str, told: str) -> None:
+    def test_refused(self, place: Path, migrated: Path, message: Reply, code: str, told: str) -> None:
         """A message that cannot be delivered is refused with the reason, and appears nowhere."""
 
         async def story() -> tuple[Reply, int]:
@@ -126,7 +126,7 @@ class TestSend:
                 await operator.ask({"cmd": "destroy", "name": "gone"})
                 await here.settle("gone")
                 before = here.desk.hive.position
-                return await coder.ask(send(to, body)), here.desk.hive.position - before
+                return await coder.ask(message), here.desk.hive.position - before
 
         refusal, facts = asyncio.run(story())
         assert (refusal["ok"], refusal["code"], facts) == (False, code, 0)
@@ -146,7 +146,7 @@ class TestSend:
         assert bodies(asyncio.run(story())) == [body, body]
 
     def test_same_command_id(self, place: Path, migrated: Path) -> None:
-        """A repeated send with the same id is answered as the first time and sends nothing; the id is the sender's own."""
+        """A send that is repeated with its id is answered as the first time, and sends nothing; ids are per sender."""
 
         async def story() -> tuple[list[Reply], Reply]:
             async with hall(place, migrated) as here:
