@@ -133,7 +133,9 @@ def decode(line: bytes) -> dict[str, Any]:
         raise WireError("too_large", f"a line of over {MAX_LINE_BYTES} bytes")
     _check_nesting(line)
     try:
-        value = json.loads(line, object_pairs_hook=_unique_keys, parse_constant=_no_constant, parse_float=_finite)
+        # From text: given bytes, json guesses at UTF-16 and lets halves of surrogate pairs through.
+        text = line.decode()
+        value = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant, parse_float=_finite)
     except WireError:
         raise
     except UnicodeDecodeError as error:

@@ -220,7 +220,14 @@ class Daemon:
             agents_may_ask=self._config.questions,
         )
         limit = self._config.limits.connections_per_socket
-        homes = Homes(self._directories, host, max_connections=limit, ports=self._config.ports)
+        claude = self._config.claude.path
+        homes = Homes(
+            self._directories,
+            host,
+            max_connections=limit,
+            ports=self._config.ports,
+            readable=() if claude is None else (claude,),
+        )
         self._stack.push_async_callback(homes.close_all)
         for agent in hive.agents.values():
             if agent.running or agent.pending is not None:
@@ -251,7 +258,7 @@ class Daemon:
         async def login(name: str) -> list[str]:
             spec = await homes.prepare(name, self._dispatcher.hive.agents[name].generation)
             claude = await asyncio.to_thread(find_claude, self._config.claude.path)
-            return list(await self._runtime.command(spec, (str(claude), "/login")))
+            return list(await self._runtime.command(spec, (str(claude), "/login"), environment={"TERM": "xterm"}))
 
         daemon = host_socket.Daemon(
             dispatcher=self._dispatcher,

@@ -25,11 +25,13 @@ class Homes:
         *,
         max_connections: int,
         ports: PortsConfig = PortsConfig(),  # noqa: B008 - frozen
+        readable: tuple[Path, ...] = (),
     ) -> None:
         self._directories = directories
         self._host = host
         self._max_connections = max_connections
         self.ports = ports
+        self._readable = readable
         self._sockets: dict[str, LineServer] = {}
 
     async def prepare(self, name: str, generation: int) -> Spec:
@@ -43,6 +45,7 @@ class Homes:
             socket_dir=self._directories.agent_socket_dir(name),
             log=self._directories.agent_log(name),
             generation=generation,
+            readable=self._readable,
         )
 
     async def open(self, name: str) -> None:

@@ -100,7 +100,7 @@ class TestRefusal:
             StatusChanged(agent="coder", status="dancing"),  # type: ignore[arg-type] # the point
             object(),
         ],
-        ids=repr,
+        ids=lambda fact: type(fact).__name__,
     )
     def test_never_written(self, fact: Any) -> None:
         """A fact that would not be read back as it is cannot be written."""
