@@ -68,14 +68,19 @@ def _descendants(pid: int) -> Iterator[int]:
 
 
 def _living_parent(pid: int) -> int | None:
-    """Return the parent of a process that has not ended; zombies have."""
+    """Return the parent of a process that has not ended.
+
+    One whose first thread has ended looks like a zombie, but it lives, and keeps its children, until its last has.
+    """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 - read for every process, so without a Path
             # The command's name stands in brackets and may hold any byte: what follows the last bracket counts.
-            state, parent = file.read().rpartition(b")")[2].split()[:2]
-    except (OSError, ValueError):
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
         return None
-    return None if state in (b"Z", b"X") else int(parent)
+    # As numbered in proc(5): 3 state, 4 ppid, 20 num_threads.
+    state, parent, threads = fields[0], int(fields[1]), int(fields[17])
+    return None if state in (b"Z", b"X") and threads <= 1 else parent
 
 
 def _kill(pid: int) -> None:

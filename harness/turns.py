@@ -40,6 +40,7 @@ class Turns:
         self._in_turn = False
         self._cut_off: Kind = "api"
         self._backoff = Backoff(place.backoff_seconds)
+        self._host_backoff = Backoff(place.backoff_seconds)
         self._reports = Reports(link, loop)
         self._tool_calls = ToolCalls(link, loop, self._reports, self._held)
         self._sessions = Sessions(
@@ -74,9 +75,10 @@ class Turns:
         try:
             for mail in map(wire.Mail.from_wire, call.result()["messages"]):
                 self._held[mail.id] = mail
+            self._host_backoff.reset()
         except Refused as refused:
             log("recv_refused", code=refused.code, error=refused)
-            self._loop.pause(self._backoff.next())
+            self._loop.pause(self._host_backoff.next())
 
     def _attempt(self) -> None:
         """Have one turn on the held mail."""
@@ -91,7 +93,7 @@ class Turns:
         self._tool_calls.cancel_all()
         self._sessions.used()
         if outcome.error_kind in failures.PROCESS:
-            self._sessions.release("broken")
+            self._sessions.discard()
         log("turn_ended", ok=outcome.ok, kind=outcome.error_kind, mail=len(self._held))
         self._reports.turn_ended(outcome, ack=self._held if outcome.ok else ())
         if outcome.ok:

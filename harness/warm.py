@@ -88,8 +88,14 @@ class Sessions:
             processes.reap_orphans()
             processes.give_back_memory()
 
+    def discard(self) -> None:
+        """End a session that is of no use any more, with all that it started."""
+        if self.warm is not None:
+            self.warm.child.kill()
+            self.clean_up()
+
     def clean_up(self) -> None:
-        """Forget a session whose process has ended by itself, and end what it left behind."""
+        """Forget a session whose process has ended, and end what it left behind."""
         self.warm = None
         processes.kill_descendants(os.getpid())
         processes.reap_orphans()

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import resource
 import secrets
-import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
-import filelock
 import structlog
 from sqlalchemy.exc import DBAPIError
 
+from hyperhive import diagnostics
 from hyperhive._version import version
+from hyperhive.alone import AnotherDaemon, alone
 from hyperhive.claude import ClaudeMissing, find_claude
 from hyperhive.commands.agents import SpawnAgent
 from hyperhive.commands.daemon import CreateHive, RecordDaemonStart, RecordDaemonStop
@@ -28,18 +30,21 @@ from hyperhive.events.envelope import DAEMON, MANAGER
 from hyperhive.events.log import Log, LogDamaged, LogFailed, LogFull
 from hyperhive.homes import Homes
 from hyperhive.journal import Journal
+from hyperhive.notify import Notifier
 from hyperhive.projections import database
 from hyperhive.projections.history import History
 from hyperhive.reactors.adoption import adopt
 from hyperhive.reactors.crash_watch import CrashWatch
 from hyperhive.reactors.deadlines import Deadlines
 from hyperhive.reactors.lifecycle import Home, Lifecycle
-from hyperhive.reactors.loop import every
+from hyperhive.reactors.loop import Interval, every
 from hyperhive.rehearsal.scenario import ScenarioError, load_scenario
 from hyperhive.rehearsal.server import serve_rehearsal
 from hyperhive.runtimes.choose import choose
 from hyperhive.runtimes.protocol import Runtime, RuntimeTrouble
 from hyperhive.sessions import Sessions
+from hyperhive.settings import Settings
+from hyperhive.signals import listen_to_signals
 from hyperhive.sockets import host as host_socket
 from hyperhive.sockets.agent import Host
 from hyperhive.sockets.lines import LineServer, Protocol
@@ -51,14 +56,22 @@ from hyperhive.web.site import Site, site
 log = structlog.get_logger("daemon")
 
 MIN_TOKEN_CHARACTERS = 20
+DRAIN_SECONDS = 2.0
+"""For open requests to be answered once the daemon is told to stop."""
 
 
-def serve(config: Config, directories: Directories, *, rehearse: Path | None) -> int:
-    """Run a daemon until SIGTERM or SIGINT; return the exit code. Agents run on."""
+def serve(
+    config: Config, directories: Directories, *, rehearse: Path | None, read: Callable[[], Config] | None = None
+) -> int:
+    """Run a daemon until SIGTERM or SIGINT; return the exit code. Agents run on.
+
+    ``read`` is what SIGHUP asks for the configuration; without it that stays as it is.
+    """
+    os.umask(0o077)  # whatever is made here, also by an agent, is for this user alone
     try:
-        with _alone(directories.lock_file, "--data-dir"), _alone(directories.run / "hive.lock", "--run-dir"):
+        with alone(directories.lock_file, "--data-dir"), alone(directories.run / "run.lock", "--run-dir"):
             database.upgrade(directories.hive_db)
-            asyncio.run(_serve(config, directories, rehearse))
+            asyncio.run(_serve(Settings(config, read or (lambda: config)), directories, rehearse))
     except (sqlite3.Error, DBAPIError) as error:
         reason = error.orig if isinstance(error, DBAPIError) else error
         _say(f"{directories.hive_db} cannot be used: {reason}")
@@ -87,29 +100,15 @@ class ShortToken(Exception):  # noqa: N818
     """The operator's token can be guessed."""
 
 
-class AnotherDaemon(Exception):  # noqa: N818
-    """Somebody else has this directory."""
-
-
-@contextlib.contextmanager
-def _alone(file: Path, flag: str) -> Iterator[None]:
-    """Hold a directory for this daemon: the data directory has one writer, the run directory one owner of sockets."""
-    lock = filelock.FileLock(file, blocking=False, mode=0o600)
-    try:
-        held = lock.acquire()
-    except filelock.Timeout:
-        raise AnotherDaemon(f"another daemon runs on {file.parent}; stop it, or choose another {flag}") from None
-    with held:
-        yield
-
-
 def _say(text: str) -> None:
     print(f"hyperhive: {text}", file=sys.stderr)  # noqa: T201 - the last word of a daemon that does not run
 
 
-async def _serve(config: Config, directories: Directories, rehearse: Path | None) -> None:
+async def _serve(settings: Settings, directories: Directories, rehearse: Path | None) -> None:
     _raise_file_limit()
-    stop = _stop_signal()
+    notifier = Notifier.of(os.environ)
+    settings.follow(lambda config: diagnostics.configure(level=config.log.level, format=config.log.format))
+    stop = listen_to_signals(lambda: _reload(settings, notifier))
     failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     journal, hive = database.open_hive(directories.hive_db)
     with contextlib.closing(journal):
@@ -120,17 +119,29 @@ async def _serve(config: Config, directories: Directories, rehearse: Path | None
             on_failure=lambda error: None if failed.done() else failed.set_exception(error),
         )
         hive_id = await _identity(dispatcher, journal)
-        runtime = await choose(config.runtime, run_dir=directories.run, hive=hive_id)
+        runtime = await choose(settings.config.runtime, run_dir=directories.run, hive=hive_id)
         await dispatcher.dispatch(RecordDaemonStart(actor=DAEMON, release=version(), runtime=runtime.name))
         async with contextlib.AsyncExitStack() as stack:
-            daemon = Daemon(config, directories, dispatcher, runtime, stack)
-            await _run(daemon, rehearse, stop, failed)
-            log.info("stopping")
+            watching = asyncio.create_task(notifier.watch())
+            stack.push_async_callback(_end, watching)
+            daemon = Daemon(settings, directories, dispatcher, runtime, stack)
+            try:
+                await _run(daemon, rehearse, notifier, stop, failed)
+            finally:
+                notifier.stopping()
+                log.info("stopping")
+            await daemon.drain()
         # Every surface and reactor has ended: nothing can follow this fact.
         await dispatcher.dispatch(RecordDaemonStop(actor=DAEMON))
 
 
-async def _run(daemon: Daemon, rehearse: Path | None, stop: asyncio.Future[None], failed: asyncio.Future[None]) -> None:
+async def _run(
+    daemon: Daemon,
+    rehearse: Path | None,
+    notifier: Notifier,
+    stop: asyncio.Future[None],
+    failed: asyncio.Future[None],
+) -> None:
     """Open the daemon and wait for the signal that stops it, which may come before it is open.
 
     Raises what broke: the log, or a reactor, without which the hive would only seem to live.
@@ -140,6 +151,7 @@ async def _run(daemon: Daemon, rehearse: Path | None, stop: asyncio.Future[None]
     await _end(opening)
     if not opening.cancelled():
         daemon.say_serving()
+        notifier.ready()
     ended, _ = await asyncio.wait({stop, failed, *daemon.reactors}, return_when=asyncio.FIRST_COMPLETED)
     for end in ended:
         end.result()
@@ -150,13 +162,13 @@ class Daemon:
 
     def __init__(
         self,
-        config: Config,
+        settings: Settings,
         directories: Directories,
         dispatcher: Dispatcher,
         runtime: Runtime,
         stack: contextlib.AsyncExitStack,
     ) -> None:
-        self._config = config
+        self._settings = settings
         self._directories = directories
         self._dispatcher = dispatcher
         self._runtime = runtime
@@ -169,6 +181,16 @@ class Daemon:
         self.url = ""
         """Of the HTTP server, once it is open."""
         self.reactors: list[asyncio.Task[None]] = []
+        self._drains: list[Callable[[float], Awaitable[None]]] = []
+
+    @property
+    def _config(self) -> Config:
+        return self._settings.config
+
+    async def drain(self) -> None:
+        """Answer what is asked, long polls at once, and take nothing more."""
+        self._dispatcher.release()
+        await asyncio.gather(*(drain(DRAIN_SECONDS) for drain in self._drains))
 
     async def open(self, rehearse: Path | None) -> None:
         """Open the surfaces, take over the containers that run, begin the reactors."""
@@ -207,27 +229,21 @@ class Daemon:
 
     async def _open_agent_sockets(self, rehearsal_url: str | None) -> Homes:
         hive = self._dispatcher.hive
+
+        def session(name: str) -> dict[str, Any]:
+            isolated, claude = self._runtime.isolated, self._config.claude
+            return Sessions(hive=hive, claude=claude, isolated=isolated, rehearsal_url=rehearsal_url)(name)
+
         host = Host(
             dispatcher=self._dispatcher,
             streams=self._streams,
             history=self._history,
-            session=Sessions(
-                hive=hive,
-                claude=self._config.claude,
-                isolated=self._runtime.isolated,
-                rehearsal_url=rehearsal_url,
-            ),
+            session=session,
             agents_may_ask=self._config.questions,
         )
-        limit = self._config.limits.connections_per_socket
-        claude = self._config.claude.path
-        homes = Homes(
-            self._directories,
-            host,
-            max_connections=limit,
-            ports=self._config.ports,
-            readable=() if claude is None else (claude,),
-        )
+        homes = Homes(self._directories, host, **_of_homes(self._config))
+        self._settings.follow(lambda config: homes.adjust(**_of_homes(config)))
+        self._drains.append(homes.drain)
         self._stack.push_async_callback(homes.close_all)
         for agent in hive.agents.values():
             if agent.running or agent.pending is not None:
@@ -275,30 +291,60 @@ class Daemon:
             mode=0o660,
             max_connections=self._config.limits.connections_per_socket,
         )
+
+        def adjust(config: Config) -> None:
+            server.max_connections = config.limits.connections_per_socket
+
+        self._settings.follow(adjust)
+        self._drains.append(server.drain)
         self._stack.push_async_callback(server.close)
         await server.open()
 
     def _begin_reactors(self, homes: Homes) -> None:
-        limits = self._config.limits
         lifecycle = Lifecycle(
             self._dispatcher,
             self._runtime,
             Home(prepare=homes.prepare, clear=homes.clear, close=homes.close),
-            parallel=limits.parallel_actions,
-            deadline_seconds=limits.action_seconds,
-            grace_seconds=limits.stop_grace_seconds,
+            **_of_lifecycle(self._config),
         )
+        interval = Interval(self._config.crash_watch.interval_seconds)
+
+        def adjust(config: Config) -> None:
+            lifecycle.adjust(**_of_lifecycle(config))
+            interval.change(config.crash_watch.interval_seconds)
+
+        self._settings.follow(adjust)
         deadlines = Deadlines(self._dispatcher, wall=_now)
         watch = CrashWatch(self._dispatcher, self._runtime)
         loops = (
             lifecycle.run(),
             deadlines.run(),
             self._tombstones.run(),
-            every(self._config.crash_watch.interval_seconds, watch.tick, name="crash_watch"),
+            every(interval, watch.tick, name="crash_watch"),
         )
         for loop in loops:
             self.reactors.append(asyncio.create_task(loop))
             self._stack.push_async_callback(_end, self.reactors[-1])
+
+
+def _of_homes(config: Config) -> dict[str, Any]:
+    """Return what the homes follow of the configuration."""
+    path = config.claude.path
+    return {
+        "max_connections": config.limits.connections_per_socket,
+        "ports": config.ports,
+        "readable": () if path is None else (path,),
+    }
+
+
+def _of_lifecycle(config: Config) -> dict[str, Any]:
+    """Return what the lifecycle follows of it."""
+    limits = config.limits
+    return {
+        "parallel": limits.parallel_actions,
+        "deadline_seconds": limits.action_seconds,
+        "grace_seconds": limits.stop_grace_seconds,
+    }
 
 
 async def _identity(dispatcher: Dispatcher, journal: Log) -> str:
@@ -328,12 +374,10 @@ def _token(path: Path) -> str:
     return token
 
 
-def _stop_signal() -> asyncio.Future[None]:
-    loop = asyncio.get_running_loop()
-    stop: asyncio.Future[None] = loop.create_future()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: None if stop.done() else stop.set_result(None))
-    return stop
+def _reload(settings: Settings, notifier: Notifier) -> None:
+    notifier.reloading()
+    settings.reload()
+    notifier.ready()
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -30,14 +30,14 @@ class Homes:
         self._directories = directories
         self._host = host
         self._max_connections = max_connections
-        self.ports = ports
+        self._ports = ports
         self._readable = readable
         self._sockets: dict[str, LineServer] = {}
 
     async def prepare(self, name: str, generation: int) -> Spec:
         """Make an agent's directories, open its socket, choose its port, and return what its container is made of."""
         self._directories.create_agent(name)
-        assign(name, self.ports, self._directories)
+        assign(name, self._ports, self._directories)
         await self.open(name)
         return Spec(
             name=name,
@@ -74,6 +74,18 @@ class Homes:
         if server is not None:
             await server.close()
         await self._host.streams.forget(name)
+
+    def adjust(self, *, max_connections: int, ports: PortsConfig, readable: tuple[Path, ...]) -> None:
+        """Follow a changed configuration: the sockets at once, the rest when a home is next prepared."""
+        self._max_connections = max_connections
+        self._ports = ports
+        self._readable = readable
+        for server in self._sockets.values():
+            server.max_connections = max_connections
+
+    async def drain(self, seconds: float) -> None:
+        """Take no further request, and answer those that are open."""
+        await asyncio.gather(*(server.drain(seconds) for server in self._sockets.values()))
 
     async def close_all(self) -> None:
         """Stop listening; agents wait for the next daemon."""

@@ -9,20 +9,15 @@ import attrs
 from hyperhive.commands.agents import require_container
 from hyperhive.commands.errors import Invalid, NotFound, Unavailable
 from hyperhive.projections.hive import Hive
+from hyperhive.runtimes.logs import MAX_LINES, UNITS
 from hyperhive.runtimes.protocol import NoSuchContainer, Runtime, RuntimeTrouble
 
-UNITS = ("hive-ag3nt.service", "hive-m1nd.service")
-"""What runs in a container that has systemd: the harness of an agent, that of the manager."""
-MAX_LINES = 5_000
 DEADLINE_SECONDS = 5.0
 
 
 @attrs.frozen(kw_only=True)
 class Journal:
-    """Reads the end of a container's output.
-
-    A runtime without systemd keeps all of it in one file, whatever the unit.
-    """
+    """Reads the end of a container's output; what no runtime here has is a journal by unit."""
 
     hive: Hive
     runtime: Runtime

@@ -59,12 +59,15 @@ def show(
     if limit is None and after is None:
         limit = 50
     last = selection.after
-    for fact in reading.select(connection, selection, limit=limit):
-        _print(fact, as_json=as_json)
-        last = fact["position"]
-    if follow:
-        for fact in reading.follow(connection, reading.Selection(stream=stream, types=types, after=last)):
+    try:
+        for fact in reading.select(connection, selection, limit=limit):
             _print(fact, as_json=as_json)
+            last = fact["position"]
+        if follow:
+            for fact in reading.follow(connection, reading.Selection(stream=stream, types=types, after=last)):
+                _print(fact, as_json=as_json)
+    except (reading.Unreadable, sqlite3.DatabaseError) as error:
+        raise click.ClickException(f"{error}; hyperhive log verify looks for what is wrong") from None
 
 
 @log.command(epilog=examples("hyperhive log verify", "hyperhive log verify --json"))

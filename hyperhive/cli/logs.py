@@ -11,7 +11,7 @@ from hyperhive.cli import tail
 from hyperhive.cli.options import AGENT, examples, json_option
 from hyperhive.cli.places import directories, places
 from hyperhive.cli.terminal import say, write, write_json
-from hyperhive.runtimes.logs import earlier
+from hyperhive.runtimes.logs import MAX_LINES, UNITS, earlier
 
 _LONGEST_LINE = 1_048_576
 
@@ -20,16 +20,21 @@ _LONGEST_LINE = 1_048_576
 @click.argument("name", type=AGENT)
 @click.option("--follow", "-f", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @click.option(
-    "--lines", "-n", type=click.IntRange(0, 1_000_000), default=100, show_default=True, help="The last so many."
+    "--lines", "-n", type=click.IntRange(0, MAX_LINES), default=100, show_default=True, help="The last so many."
+)
+@click.option(
+    "--unit",
+    type=click.Choice(UNITS),
+    help="Only what this unit wrote; a container without systemd has one output.",
 )
 @json_option
 @places
-def logs(name: str, follow: bool, lines: int, as_json: bool) -> None:  # noqa: FBT001 - click flags
+def logs(name: str, follow: bool, lines: int, unit: str | None, as_json: bool) -> None:  # noqa: FBT001 - click flags
     """Show what an agent's container wrote.
 
     Works without the daemon, too. With --json each line is an object {"line": …}.
     """
-    path = _path(name)
+    path = _path(name, unit)
     out = _Output(as_json=as_json)
     opened = tail.open_log(path)
     recent = tail.last_lines(opened, lines)
@@ -50,11 +55,11 @@ def _earlier(path: Path, lines: int) -> bytes:
         return b""
 
 
-def _path(name: str) -> Path:
+def _path(name: str, unit: str | None) -> Path:
     from hyperhive.cli import client  # noqa: PLC0415 - 60 ms that --help should not pay
 
     try:
-        return Path(client.call("logs", name=name)["logs"]["path"])
+        return Path(client.call("logs", name=name, **({"unit": unit} if unit else {}))["logs"]["path"])
     except client.NotRunning as error:
         path = directories().agent_log(name)
         if not path.exists():

@@ -62,6 +62,8 @@ class AgentName(click.ParamType):  # type: ignore[type-arg] # generic for type c
     """An agent's name, checked before it reaches the daemon, completed from what the daemon lists."""
 
     name = "name"
+    listed_by = ("list", "agents")
+    """The verb that lists what can be meant, and its field."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Check the form; whether there is such an agent is for the daemon to say."""
@@ -79,11 +81,20 @@ class AgentName(click.ParamType):  # type: ignore[type-arg] # generic for type c
 
         try:
             found = locate(ctx.meta.get("hyperhive.data_dir"), ctx.meta.get("hyperhive.run_dir"), os.environ)
-            reply = client.ask(found.host_sock, {"cmd": "list"}, seconds=_COMPLETION_SECONDS)
+            verb, field = self.listed_by
+            rows = client.ask(found.host_sock, {"cmd": verb}, seconds=_COMPLETION_SECONDS).get(field, [])
+            names = [row["name"] if isinstance(row, dict) else row for row in rows]
         except Exception:  # noqa: BLE001 - a message would land in the middle of the line being typed
             return []
-        return [CompletionItem(name) for name in reply.get("agents", []) if name.startswith(incomplete)]
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+class TombstoneName(AgentName):
+    """The name of a destroyed agent."""
+
+    listed_by = ("tombstones", "tombstones")
 
 
 AGENT = AgentName()
+TOMBSTONE = TombstoneName()
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)

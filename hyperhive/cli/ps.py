@@ -28,24 +28,29 @@ def ps(as_json: bool) -> None:  # noqa: FBT001 - a click flag
     listed = {row["name"] for row in rows}
     # A container that is being spawned has no row yet.
     coming = [{"name": row["name"], "pending": "spawning"} | row for row in reply.get("transients", [])]
+    frozen = bool(reply.get("frozen"))
     rows = [*rows, *(row for row in coming if row["name"] not in listed)]
     if not rows:
         say("no agents yet; make one with: hyperhive spawn NAME")
         return
     write_table(
-        _COLUMNS, [_cells(row) for row in sorted(rows, key=lambda row: (row["name"] != "manager", row["name"]))]
+        _COLUMNS,
+        [_cells(row, frozen=frozen) for row in sorted(rows, key=lambda row: (row["name"] != "manager", row["name"]))],
     )
+    if frozen:
+        say("the hive is frozen: no turn begins until hyperhive thaw")
 
 
-def state(row: dict[str, Any]) -> str:
-    """Say in a word or two how a container is."""
+def state(row: dict[str, Any], *, frozen: bool = False) -> str:
+    """Say in a few words how a container is, and what keeps its agent from going on."""
     if row.get("pending"):
         return f"{row['pending']}…"
     standing = "running" if row.get("running") else "failed" if row.get("failed") else "stopped"
-    return f"{standing}, paused" if row.get("paused") else standing
+    held = [word for word in ("quarantined", "paused") if row.get(word)]
+    return ", ".join([standing, *held, *(["frozen"] if frozen and row.get("running") else [])])
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _cells(row: dict[str, Any], *, frozen: bool) -> list[str]:
     needs = [word for flag, word in (("needs_login", "login"), ("needs_update", "update")) if row.get(flag)]
     texts = [row.get(name) or "" for name in ("undelivered", "active_model", "deployed_sha", "status_text")]
-    return [row["name"], state(row), ", ".join(needs), *map(str, texts)]
+    return [row["name"], state(row, frozen=frozen), ", ".join(needs), *map(str, texts)]

@@ -19,7 +19,10 @@ def replay() -> None:
 @places
 def verify(*, as_json: bool) -> int:
     """Fold the whole log anew and compare every view with its table, row by row."""
-    from hyperhive.events.log import LogDamaged  # noqa: PLC0415 - heavy imports after --help
+    import sqlite3  # noqa: PLC0415 - heavy imports after --help
+
+    from hyperhive.events.log import LogDamaged  # noqa: PLC0415
+    from hyperhive.projections.database import WrongRevision  # noqa: PLC0415
     from hyperhive.replay.verify import Disagreement, verify  # noqa: PLC0415
 
     path = directories().hive_db
@@ -27,7 +30,7 @@ def verify(*, as_json: bool) -> int:
         raise click.ClickException(f"no hive in {path.parent}; begin one with: hyperhive serve")
     try:
         agreed = verify(path)
-    except (Disagreement, LogDamaged) as error:
+    except (Disagreement, LogDamaged, WrongRevision, sqlite3.DatabaseError) as error:
         if as_json:
             write_json({"ok": False, "error": str(error)})
         say(f"hyperhive: {error}")

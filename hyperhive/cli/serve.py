@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hyperhive.cli import places
 from hyperhive.cli.options import EXISTING_FILE, examples, pairs
+
+if TYPE_CHECKING:
+    from hyperhive.config import Config  # 60 ms that --help should not pay
 
 _FLAGS = {"listen": "listen", "runtime": "runtime", "log_level": "log.level", "log_format": "log.format"}
 
@@ -34,7 +38,11 @@ def serve(rehearse: Path | None, settings: dict[str, tuple[str, str]], **given: 
     """
     named = {_FLAGS[name]: (text, f"--{name.replace('_', '-')}") for name, text in given.items() if text is not None}
     directories = places.directories()
-    config = places.configuration(directories, settings | named)
+
+    def read() -> Config:
+        return places.configuration(directories, settings | named)
+
+    config = read()
     directories.create()
 
     # What follows is the daemon's half second of imports; what is wrong with the invocation has been said by now.
@@ -42,4 +50,4 @@ def serve(rehearse: Path | None, settings: dict[str, tuple[str, str]], **given: 
     from hyperhive.app import serve as run  # noqa: PLC0415
 
     diagnostics.configure(level=config.log.level, format=config.log.format)
-    return run(config, directories, rehearse=None if rehearse is None else rehearse.absolute())
+    return run(config, directories, rehearse=None if rehearse is None else rehearse.absolute(), read=read)

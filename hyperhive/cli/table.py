@@ -19,6 +19,10 @@ class Entry(NamedTuple):
 COMMANDS: dict[str, Entry] = {
     "serve": Entry("The hive", "serve:serve", "Run the hive until it is told to stop."),
     "demo": Entry("The hive", "demo:demo", "Watch a manager and two agents work, without a key."),
+    "freeze": Entry(
+        "The hive", "control:freeze", "Stop every agent's thinking at once: running turns are interrupted, none begins."
+    ),
+    "thaw": Entry("The hive", "control:thaw", "Let a frozen hive go on; who was paused stays so."),
     "doctor": Entry("The hive", "doctor:doctor", "Say what is present, what is not, and what to do about it."),
     "config": Entry("The hive", "config:config", "Show every setting and where its value came from."),
     "version": Entry("The hive", "version:version", "Show the version."),
@@ -30,6 +34,13 @@ COMMANDS: dict[str, Entry] = {
     "restart": Entry("Agents", "lifecycle:restart", "Stop agents and start them again."),
     "rebuild": Entry("Agents", "lifecycle:rebuild", "Make the containers of agents anew and start them."),
     "destroy": Entry("Agents", "destroy:destroy", "Remove an agent; what it kept stays unless purged."),
+    "tombstones": Entry("Agents", "tombstones:tombstones", "List destroyed agents, and what each one kept."),
+    "revive": Entry("Agents", "tombstones:revive", "Make an agent again of what a destroyed one kept."),
+    "purge": Entry("Agents", "tombstones:purge", "Wipe what a destroyed agent kept; there is no undo."),
+    "pause": Entry("Agents", "control:pause", "Let agents take no further turn; their mail waits."),
+    "resume": Entry("Agents", "control:resume", "Let paused agents go on with their mail."),
+    "interrupt": Entry("Agents", "control:interrupt", "End the running turns of agents now."),
+    "lift": Entry("Agents", "control:lift", "Let quarantined agents be started again."),
     "login": Entry("Agents", "login:login", "Log an agent in to Claude, on this terminal."),
     "logs": Entry("Agents", "logs:logs", "Show what an agent's container wrote."),
     "send": Entry("Messages", "send:send", "Send a message to an agent."),

@@ -26,7 +26,10 @@ _DONE = {
     "rebuild": "runs, made anew",
     "kill": "is stopped",
     "destroy": "is gone",
+    "purge": "is wiped",
 }
+_NOTHING_LEFT = ("destroy", "purge")
+"""Verbs after which there is no row, nor a container that could have written anything."""
 
 
 class ActionFailed(Exception):  # noqa: N818 - reads as a sentence
@@ -110,13 +113,16 @@ def _complaint(verb: str, name: str, found: Pending | Failed, seconds: float) ->
         case Pending(what):
             return f"{name} is still {what} after {seconds:g} s, and that goes on; look with: hyperhive ps"
         case Failed(reason):
-            return f"{verb} {name} failed: {reason}\nwhat its container wrote: hyperhive logs {name}"
+            gone = verb in _NOTHING_LEFT
+            return f"{verb} {name} failed: {reason}" + (
+                "" if gone else f"\nwhat its container wrote: hyperhive logs {name}"
+            )
 
 
 def _without_row(verb: str, transient: Mapping[str, Any] | None) -> Pending | Done | Failed:
-    if transient is not None and not transient.get("error"):
+    if transient is not None and (transient.get("pending") or not transient.get("error")):
         return Pending(str(transient.get("pending") or "spawning"))
-    if verb == "destroy":
+    if transient is None and verb in _NOTHING_LEFT:
         return Done()
     return Failed(str((transient or {}).get("error") or "it has no container"))
 

@@ -30,6 +30,7 @@ BATCH_MAX = 512
 Answer = tuple[Recorded, ...]
 """The facts that a command led to; none where it was so already."""
 Listener = Callable[[list[Recorded]], None]
+"""Hears the facts of a batch; none of them when waits are released."""
 Topic = tuple[str, str]
 """A view and the first field of its rows' key, such as ``("messages", "coder")``."""
 
@@ -110,6 +111,8 @@ class Dispatcher:
         on_failure: Callable[[Exception], None],
     ) -> None:
         self.hive = hive
+        self.released = False
+        """Whether the daemon is about to end, so that nothing waits any more."""
         self._log = log
         self._clock = clock
         self._on_failure = on_failure
@@ -124,6 +127,14 @@ class Dispatcher:
         """Call ``listener`` with the facts of each batch once they are durable; returns what ends it."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    def release(self) -> None:
+        """Answer every wait now with no facts, and each later one at once: the daemon is about to end."""
+        self.released = True
+        for ask in self._parking.take_all():
+            _resolve(ask.answer, ())
+        for listener in tuple(self._listeners):
+            listener([])
 
     def dispatch(self, command: Command) -> asyncio.Future[Answer]:
         """Decide a command with whatever else waits.
@@ -214,7 +225,7 @@ class Dispatcher:
         except Exception as refusal:  # noqa: BLE001 - deciding is pure: whatever it raises is its caller's alone
             batch.answers.append((ask.answer, refusal))
             return
-        if not events and ask.topics:
+        if not events and ask.topics and not self.released:
             self._parking.put(ask)
             return
         cause = cause_of(self.hive, command, events)

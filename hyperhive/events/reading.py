@@ -15,6 +15,12 @@ from hyperhive.events.log import COLUMNS
 
 FOLLOW_SECONDS = 0.1
 """Between two looks at whether the file has changed (a pragma that reads one page)."""
+PAGE = 500
+"""Facts read at once; one is at most some 64 KiB."""
+
+
+class Unreadable(Exception):  # noqa: N818
+    """A fact that is not even JSON."""
 
 
 @attrs.frozen(kw_only=True)
@@ -40,16 +46,26 @@ class Selection:
 def select(
     connection: sqlite3.Connection, selection: Selection, *, limit: int | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Yield facts as plain values, oldest first; with a limit the newest so many. Data is not decoded into classes."""
+    """Yield facts as plain values, oldest first; with a limit the newest so many. Data is not decoded into classes.
+
+    Reads a page at a time, so that whoever reads slowly (a pager) keeps no snapshot open, which the writer's file would
+    grow for. Raises `Unreadable`.
+    """
     condition, parameters = selection.where()
     inner = f"SELECT {COLUMNS}, hex(hash) FROM events WHERE position > ?{condition}"  # noqa: S608 - parameters are bound
-    parameters = [selection.after, *parameters]
-    sql = f"{inner} ORDER BY position"
     if limit is not None:
         sql = f"SELECT * FROM ({inner} ORDER BY position DESC LIMIT ?) ORDER BY position"  # noqa: S608 - as above
-        parameters.append(limit)
-    for row in connection.execute(sql, parameters):
-        yield {
+        yield from _facts(connection, sql, [selection.after, *parameters, limit])
+        return
+    after = selection.after
+    while page := _facts(connection, f"{inner} ORDER BY position LIMIT ?", [after, *parameters, PAGE]):
+        yield from page
+        after = page[-1]["position"]
+
+
+def _facts(connection: sqlite3.Connection, sql: str, parameters: list[Any]) -> list[dict[str, Any]]:
+    return [
+        {
             "position": row[0],
             "stream": row[1],
             "version": row[2],
@@ -58,9 +74,18 @@ def select(
             "actor": row[5],
             "correlation": row[6],
             "causation": row[7],
-            "data": msgspec.json.decode(row[8]),
+            "data": _decoded(row[0], row[8]),
             "hash": row[9].lower(),
         }
+        for row in connection.execute(sql, parameters)
+    ]
+
+
+def _decoded(position: int, data: str | bytes) -> Any:
+    try:
+        return msgspec.json.decode(data)
+    except msgspec.DecodeError as error:
+        raise Unreadable(f"the data at position {position} is not JSON: {error}") from error
 
 
 def follow(connection: sqlite3.Connection, selection: Selection) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ import attrs
 from hyperhive.events import agents as facts
 from hyperhive.events import turns
 from hyperhive.events.envelope import Recorded
-from hyperhive.projections.projection import Change, Fold, Projection, Rows
+from hyperhive.projections.projection import Change, Fold, Projection, Rows, evolve
 
 QUARANTINE_CRASHES = 5
 QUARANTINE_SECONDS = 600
@@ -80,7 +80,7 @@ def _intent(transient: Transient) -> Fold:
     def fold(rows: Rows, recorded: Recorded) -> Iterable[Change]:
         event = recorded.event
         row: Agent = rows.get(event.agent) or Agent(name=event.agent, since=recorded.at)
-        changed = attrs.evolve(
+        changed = evolve(
             row,
             pending=transient,
             pending_at=recorded.at,
@@ -95,7 +95,7 @@ def _intent(transient: Transient) -> Fold:
 
 
 def _settled(row: Agent, **changes: object) -> Agent:
-    return attrs.evolve(
+    return evolve(
         row,
         pending=None,
         pending_at=None,
@@ -147,20 +147,20 @@ def _failed(rows: Rows, recorded: Recorded) -> Iterable[Change]:
 def _crashed(rows: Rows, recorded: Recorded) -> Iterable[Change]:
     row: Agent = rows[recorded.event.agent]
     crashes = (*row.crashes, recorded.at)[-QUARANTINE_CRASHES:]
-    changed = attrs.evolve(row, state=State.STOPPED, since=recorded.at, crashed=True, crashes=crashes)
+    changed = evolve(row, state=State.STOPPED, since=recorded.at, crashed=True, crashes=crashes)
     return ((row.name, changed),)
 
 
 def _lost(rows: Rows, recorded: Recorded) -> Iterable[Change]:
     row: Agent = rows[recorded.event.agent]
-    return ((row.name, attrs.evolve(row, state=State.STOPPED, since=recorded.at, crashed=False)),)
+    return ((row.name, evolve(row, state=State.STOPPED, since=recorded.at, crashed=False)),)
 
 
 def _quarantine(*, quarantined: bool) -> Fold:
     def fold(rows: Rows, recorded: Recorded) -> Iterable[Change]:
         row: Agent = rows[recorded.event.agent]
         crashes = row.crashes if quarantined else ()
-        return ((row.name, attrs.evolve(row, quarantined=quarantined, crashes=crashes)),)
+        return ((row.name, evolve(row, quarantined=quarantined, crashes=crashes)),)
 
     return fold
 
@@ -168,14 +168,14 @@ def _quarantine(*, quarantined: bool) -> Fold:
 def _pause(*, paused: bool) -> Fold:
     def fold(rows: Rows, recorded: Recorded) -> Iterable[Change]:
         row: Agent = rows[recorded.event.agent]
-        return ((row.name, attrs.evolve(row, paused=paused, control=recorded.position)),)
+        return ((row.name, evolve(row, paused=paused, control=recorded.position)),)
 
     return fold
 
 
 def _interrupted(rows: Rows, recorded: Recorded) -> Iterable[Change]:
     row: Agent = rows[recorded.event.agent]
-    return ((row.name, attrs.evolve(row, control=recorded.position, interrupt=recorded.position)),)
+    return ((row.name, evolve(row, control=recorded.position, interrupt=recorded.position)),)
 
 
 AGENTS = Projection(

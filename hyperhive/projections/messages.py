@@ -14,7 +14,7 @@ import attrs
 from harness.wire import MANAGER, SYSTEM
 from hyperhive.events import agents, messages, questions, turns
 from hyperhive.events.envelope import Recorded
-from hyperhive.projections.projection import Change, Fold, Projection, Rows
+from hyperhive.projections.projection import Change, Fold, Projection, Rows, evolve
 from hyperhive.projections.questions import CANCELLED, EXPIRED
 
 KICK = (
@@ -90,7 +90,7 @@ def _each(change: dict[str, object] | None = None, *, stamp: str | None = None) 
         if stamp is not None:
             changes[stamp] = recorded.at
         keys = [(event.to, id_) for id_ in event.ids]
-        return [(key, attrs.evolve(rows[key], **changes)) for key in keys if key in rows]
+        return [(key, evolve(rows[key], **changes)) for key in keys if key in rows]
 
     return fold
 
@@ -98,14 +98,14 @@ def _each(change: dict[str, object] | None = None, *, stamp: str | None = None) 
 def _handed_over(rows: Rows, recorded: Recorded) -> Iterable[Change]:
     event = recorded.event
     found = [(key, rows[key]) for id_ in event.ids if (key := (event.to, id_)) in rows]
-    return [(key, attrs.evolve(row, deliveries=row.deliveries + 1)) for key, row in found]
+    return [(key, evolve(row, deliveries=row.deliveries + 1)) for key, row in found]
 
 
 def _requeued(rows: Rows, recorded: Recorded) -> Iterable[Change]:
     event = recorded.event
     key = (event.to, event.id)
     row = rows.get(key)
-    return ((key, attrs.evolve(row, parked_at=None, deliveries=0)),) if row is not None else ()
+    return ((key, evolve(row, parked_at=None, deliveries=0)),) if row is not None else ()
 
 
 def _outcome(name: str, *, kick: bool = False) -> Fold:
@@ -163,7 +163,7 @@ def _destroyed(rows: Rows, recorded: Recorded) -> Iterable[Change]:
     changes = list(_outcome("destroyed")(rows, recorded))
     if event.purge:
         mail = rows.group(event.agent).items()
-        changes += [(key, attrs.evolve(row, discarded_at=recorded.at)) for key, row in mail]
+        changes += [(key, evolve(row, discarded_at=recorded.at)) for key, row in mail]
     return changes
 
 

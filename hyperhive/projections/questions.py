@@ -9,7 +9,7 @@ import attrs
 
 from hyperhive.events import questions as facts
 from hyperhive.events.envelope import Recorded
-from hyperhive.projections.projection import Change, Fold, Projection, Rows
+from hyperhive.projections.projection import Change, Fold, Projection, Rows, evolve
 
 EXPIRED = "[expired]"
 CANCELLED = "[cancelled]"
@@ -69,7 +69,7 @@ def _asked(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
 def _resolved(status: Status, answer: str | None = None) -> Fold:
     def fold(rows: Rows, recorded: Recorded) -> Iterable[Change]:
         event = recorded.event
-        row = attrs.evolve(
+        row = evolve(
             rows[event.id],
             status=status,
             answer=answer if answer is not None else event.answer,

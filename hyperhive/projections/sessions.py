@@ -8,7 +8,7 @@ import attrs
 
 from hyperhive.events import agents, turns
 from hyperhive.events.envelope import Recorded
-from hyperhive.projections.projection import Change, Fold, Projection, Rows
+from hyperhive.projections.projection import Change, Fold, Projection, Rows, evolve
 
 
 @attrs.frozen(kw_only=True)
@@ -45,7 +45,7 @@ def _row(rows: Rows, recorded: Recorded) -> Session:
 
 def _harness_started(rows: Rows, recorded: Recorded) -> Iterable[Change]:
     event = recorded.event
-    changed = attrs.evolve(
+    changed = evolve(
         _row(rows, recorded),
         run=event.run,
         turn=None,
@@ -58,7 +58,7 @@ def _harness_started(rows: Rows, recorded: Recorded) -> Iterable[Change]:
 
 
 def _turn_started(rows: Rows, recorded: Recorded) -> Iterable[Change]:
-    changed = attrs.evolve(
+    changed = evolve(
         _row(rows, recorded),
         turn=recorded.position,
         turn_correlation=recorded.correlation,
@@ -72,7 +72,7 @@ def _turn_started(rows: Rows, recorded: Recorded) -> Iterable[Change]:
 def _turn_ended(rows: Rows, recorded: Recorded) -> Iterable[Change]:
     event: turns.TurnEnded = recorded.event
     row = _row(rows, recorded)
-    changed = attrs.evolve(
+    changed = evolve(
         row,
         turn=None,
         turn_correlation=None,
@@ -96,20 +96,20 @@ def _turn_ended(rows: Rows, recorded: Recorded) -> Iterable[Change]:
 def _status_changed(rows: Rows, recorded: Recorded) -> Iterable[Change]:
     event = recorded.event
     row = _row(rows, recorded)
-    changed = attrs.evolve(row, status=event.status, status_text=event.text, status_at=recorded.at)
+    changed = evolve(row, status=event.status, status_text=event.text, status_at=recorded.at)
     return ((event.agent, changed),)
 
 
 def _set(field: str, source: str) -> Fold:
     def fold(rows: Rows, recorded: Recorded) -> Iterable[Change]:
         changes = {field: getattr(recorded.event, source)}
-        return ((recorded.event.agent, attrs.evolve(_row(rows, recorded), **changes)),)
+        return ((recorded.event.agent, evolve(_row(rows, recorded), **changes)),)
 
     return fold
 
 
 def _login_needed(rows: Rows, recorded: Recorded) -> Iterable[Change]:
-    return ((recorded.event.agent, attrs.evolve(_row(rows, recorded), needs_login=True)),)
+    return ((recorded.event.agent, evolve(_row(rows, recorded), needs_login=True)),)
 
 
 def _silenced(rows: Rows, recorded: Recorded) -> Iterable[Change]:
@@ -119,7 +119,7 @@ def _silenced(rows: Rows, recorded: Recorded) -> Iterable[Change]:
         return ()
     if getattr(recorded.event, "purge", False):
         return ((row.agent, None),)
-    changed = attrs.evolve(row, run=None, turn=None, turn_correlation=None, status="idle", status_text=None)
+    changed = evolve(row, run=None, turn=None, turn_correlation=None, status="idle", status_text=None)
     return ((row.agent, changed),)
 
 

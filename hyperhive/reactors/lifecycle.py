@@ -80,11 +80,23 @@ class Lifecycle:
         self._dispatcher = dispatcher
         self._runtime = runtime
         self._home = home
+        self._parallel = parallel
         self._slots = asyncio.Semaphore(parallel)
         self._deadline_seconds = deadline_seconds
         self._grace_seconds = grace_seconds
         self._report_again_seconds = report_again_seconds
         self._working: dict[str, asyncio.Task[None]] = {}
+
+    def adjust(self, *, parallel: int, deadline_seconds: float, grace_seconds: float) -> None:
+        """Take other limits, for what begins from now on.
+
+        Work that is under way, or waits for its turn, keeps the slots of before until it has ended.
+        """
+        self._deadline_seconds = deadline_seconds
+        self._grace_seconds = grace_seconds
+        if parallel != self._parallel:
+            self._parallel = parallel
+            self._slots = asyncio.Semaphore(parallel)
 
     def tick(self) -> list[asyncio.Task[None]]:
         """Begin work on every open intent that nobody works on; return what was begun."""

@@ -11,7 +11,7 @@ import attrs
 from sqlalchemy import create_engine
 
 from hyperhive.events.log import read_only
-from hyperhive.projections import mirror
+from hyperhive.projections import database, mirror
 from hyperhive.projections.hive import PROJECTIONS
 from hyperhive.projections.projection import Projection
 
@@ -26,23 +26,24 @@ class Agreement:
 
 
 class Disagreement(Exception):  # noqa: N818
-    """The first row in which a table is not what the log folds to."""
-
-    def __init__(self, table: str, key: object, folded: object, found: object) -> None:
-        super().__init__(f"{table}, row {key!r}: the log folds to {folded!r}, the table has {found!r}")
+    """The first thing in which the tables are not what the log folds to."""
 
 
 def verify(path: Path) -> Agreement:
     """Compare a hive's file with its own log; a daemon may be running, and nothing is written to the file.
 
-    Raises `Disagreement` with the first difference, `LogDamaged` for facts that cannot be read.
+    Raises `Disagreement` with the first difference, `LogDamaged` for facts that cannot be read, `WrongRevision` for a
+    file of another release, and for one that is no hive's.
     """
+    current, head = database.current_revision(path), database.head_revision()
+    if current != head:
+        raise database.WrongRevision(f"{path} is at revision {current or 'none'}, and this release folds {head}")
     found = read_only(path)
     found.execute("BEGIN")  # one snapshot for log and tables
     try:
         stale = mirror.stale(found)
         if stale is not None:
-            raise Disagreement("projections", "position", "the log's end", stale)
+            raise Disagreement(f"{stale}; a start of the daemon folds it anew")
         with tempfile.TemporaryDirectory(prefix="hyperhive-verify-") as directory:
             folded = _scratch(Path(directory) / "folded.sqlite")
             hive = mirror.rebuild(folded, source=found)
@@ -70,6 +71,8 @@ def _compare(projection: Projection, folded: sqlite3.Connection, found: sqlite3.
         if expected != actual:
             row = expected or actual
             key = [row[projection.fields.index(name)] for name in projection.key]
-            raise Disagreement(projection.name, key, expected, actual)
+            raise Disagreement(
+                f"{projection.name}, row {key!r}: the log folds to {expected!r}, the table has {actual!r}"
+            )
         count += 1
     return count

@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 
 MAX_LINES = 5000
+UNITS = ("hive-ag3nt.service", "hive-m1nd.service")
+"""What runs in a container that has systemd: the harness of an agent, that of the manager. A container without it has
+one output, whatever the unit."""
 MAX_BYTES = 16 * 1024 * 1024
 """A log of this size becomes `earlier`, and what was earlier is gone: twice this is all that output takes."""
 

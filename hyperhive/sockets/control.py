@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
@@ -14,6 +14,10 @@ from hyperhive.projections.agents import Agent
 from hyperhive.projections.freeze import freeze_of
 
 
+Interrupt = Literal["cancel", "freeze"]
+"""``cancel``: the operator ended this turn, its mail counts as read. ``freeze``: it goes on once the hive is thawed."""
+
+
 @attrs.frozen(kw_only=True)
 class Control:
     """How things stand for one agent's turn loop."""
@@ -22,8 +26,8 @@ class Control:
     """The position of the newest fact that it follows from; the harness says it with its next request."""
     hold: bool
     """Whether no turn may begin."""
-    interrupt: bool
-    """Whether a running turn has to end, by a fact that the harness has not seen."""
+    interrupt: Interrupt | None
+    """Why a running turn has to end, by a fact that the harness has not seen."""
 
     def shown(self) -> dict[str, Any]:
         """Show it as the wire does."""
@@ -42,19 +46,18 @@ class Controls:
         agent = hive.agents.get(name) or Agent(name=name)
         freeze = freeze_of(hive.freeze)
         newest = max(agent.control, freeze.position)
-        interrupted = max(agent.interrupt, freeze.position if freeze.frozen else 0)
-        return Control(
-            seen=newest,
-            hold=is_held(hive, name),
-            interrupt=seen is not None and interrupted > seen,
-        )
+        frozen = freeze.position if freeze.frozen else 0
+        interrupt: Interrupt | None = None
+        if seen is not None and max(agent.interrupt, frozen) > seen:
+            interrupt = "cancel" if agent.interrupt > frozen else "freeze"
+        return Control(seen=newest, hold=is_held(hive, name), interrupt=interrupt)
 
     async def wait(self, name: str, seen: int | None, seconds: float) -> Control:
         """Return how things stand as soon as that is something that the harness has not seen, or when time is over."""
         changed = asyncio.Event()
 
         def look(_facts: list[Recorded]) -> None:
-            if self.now(name, seen).seen != seen:
+            if self._dispatcher.released or self.now(name, seen).seen != seen:
                 changed.set()
 
         end = self._dispatcher.listen(look)

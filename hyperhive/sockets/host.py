@@ -184,7 +184,7 @@ class HostSocket:
         )
 
     async def _subscribe(self, connection: Connection, _request: Request) -> None:
-        """Write one reply for each agent whose row changed, until the client leaves."""
+        """Write one reply for each agent whose row changed, until the client leaves or the daemon ends."""
         connection.write(done())
 
         def tell(facts: list[Recorded]) -> None:
@@ -195,7 +195,7 @@ class HostSocket:
 
         end = self._daemon.dispatcher.listen(tell)
         try:
-            await connection.closed.wait()
+            await connection.ending.wait()
         finally:
             end()
 

@@ -79,6 +79,19 @@ class LineServer:
             listener.close()
             raise
 
+    async def drain(self, seconds: float) -> None:
+        """Take no further client and no further line; return once every open request is answered, or time is over.
+
+        What has no end of its own has to end at `Connection.ending`.
+        """
+        if self._server is not None:
+            self._server.close()
+        draining = [asyncio.ensure_future(connection.drain()) for connection in self.connections]
+        if draining:
+            _done, late = await asyncio.wait(draining, timeout=seconds)
+            for task in late:
+                task.cancel()
+
     async def close(self) -> None:
         """Stop listening, end every connection, and return once nothing works for any of them."""
         if self._server is None:
@@ -91,6 +104,11 @@ class LineServer:
             await connection.ended()
         with contextlib.suppress(FileNotFoundError):
             self.path.unlink()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it has stopped listening."""
+        return self._server is not None and not self._server.is_serving()
 
     @property
     def partial(self) -> int:
@@ -112,6 +130,8 @@ class Connection(asyncio.Protocol):
     """One client."""
 
     def __init__(self, server: LineServer) -> None:
+        self.ending = asyncio.Event()
+        """Set once the client is gone, or the server ends."""
         self.closed = asyncio.Event()
         self._server = server
         self._transport: asyncio.Transport | None = None
@@ -125,6 +145,7 @@ class Connection(asyncio.Protocol):
         self._serial: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._hangup: Hangup | None = None
+        self._draining = False
 
     @property
     def partial(self) -> int:
@@ -140,6 +161,9 @@ class Connection(asyncio.Protocol):
         """Take a client in, or turn it away where there are too many."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - unix streams are
         self._transport = transport
+        if self._server.is_closed:
+            transport.abort()  # it was accepted before, and announced after
+            return
         if len(self._server.connections) >= self._server.max_connections:
             self._refuse(Unavailable(f"{self._server.max_connections} connections are open here; close some"), {})
             transport.close()
@@ -154,7 +178,19 @@ class Connection(asyncio.Protocol):
             self._hangup.close()
         for task in self._tasks:
             task.cancel()
+        self.ending.set()
         self.closed.set()
+
+    async def drain(self) -> None:
+        """Take nothing more, answer what was taken, and hang up once that is sent."""
+        assert self._transport is not None  # noqa: S101 - it is connected
+        self._draining = True
+        self._transport.pause_reading()
+        self.ending.set()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        self._transport.close()
+        await self.closed.wait()
 
     async def ended(self) -> None:
         """Return once the client is gone and nothing works for it any more."""
@@ -222,7 +258,7 @@ class Connection(asyncio.Protocol):
         self._scanned = len(self._buffer)
 
     def _take_more(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
+        if self._transport is not None and not self._transport.is_closing() and not self._draining:
             self._transport.resume_reading()
             self._take_lines()
 

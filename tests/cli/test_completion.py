@@ -27,7 +27,7 @@ def complete(hyperhive: Program, *words: str) -> list[str]:
 
 def test_commands(hyperhive: Program) -> None:
     """The beginning of a command is completed."""
-    assert complete(hyperhive, "re") == ["restart", "rebuild", "requeue", "replay"]
+    assert complete(hyperhive, "re") == ["restart", "rebuild", "revive", "resume", "requeue", "replay"]
 
 
 def test_options(hyperhive: Program) -> None:
@@ -39,6 +39,13 @@ def test_names_of_agents(hyperhive: Program, host: ScriptedHost) -> None:
     """Names come from the running daemon."""
     host.answers["list"] = {"agents": ["manager", "coder", "critic", "bob"]}
     assert complete(hyperhive, "restart", "c") == ["coder", "critic"]
+
+
+def test_names_of_tombstones(hyperhive: Program, host: ScriptedHost) -> None:
+    """What may be revived or purged is who was destroyed."""
+    host.answers["tombstones"] = {"tombstones": [{"name": "coder"}, {"name": "critic"}, {"name": "bob"}]}
+    assert complete(hyperhive, "purge", "c") == ["coder", "critic"]
+    assert complete(hyperhive, "revive", "b") == ["bob"]
 
 
 def test_without_a_daemon_there_are_none(hyperhive: Program) -> None:

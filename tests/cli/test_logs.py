@@ -57,6 +57,19 @@ class TestLogs:
         assert hyperhive("logs", "coder", "-n", "2").out == "two\nthree\n"
         assert host.asked("logs") == [{"name": "coder"}]
 
+    def test_unit(self, hyperhive: Program, log: Path, host: ScriptedHost) -> None:
+        """--unit names one of the two units, and is the daemon's to understand."""
+        assert hyperhive("logs", "coder", "--unit", "hive-ag3nt.service", "-n", "1").out == "three\n"
+        assert host.asked("logs") == [{"name": "coder", "unit": "hive-ag3nt.service"}]
+        refused = hyperhive("logs", "coder", "--unit", "sshd.service")
+        assert (refused.code, "hive-m1nd.service" in refused.err, len(host.requests)) == (2, True, 1)
+
+    @pytest.mark.parametrize("lines", ["5001", "-1", "many"])
+    def test_lines_have_bounds(self, hyperhive: Program, log: Path, host: ScriptedHost, lines: str) -> None:
+        """At most 5000 lines are shown at once; the refusal says so."""
+        refused = hyperhive("logs", "coder", "--lines", lines)
+        assert (refused.code, refused.out, host.requests) == (2, "", [])
+
     def test_goes_on_into_what_was_trimmed(self, hyperhive: Program, log: Path) -> None:
         """Where the log was trimmed just now, the lines before come from its predecessor."""
         log.with_name("harness.log.1").write_bytes(b"minus one\nzero\n")

@@ -49,6 +49,23 @@ def test_markup_in_a_cell_is_text(hyperhive: Program, host: ScriptedHost) -> Non
     assert "[red]fire[/red]" in hyperhive.on_terminal("ps", environment={"NO_COLOR": "1"}).out
 
 
+def test_what_keeps_an_agent_back(hyperhive: Program, host: ScriptedHost) -> None:
+    """Quarantine, pause and freeze stand beside what the container does; a freeze is said once more below."""
+    rows = [
+        {"name": "manager", "running": True},
+        {"name": "coder", "running": False, "failed": True, "quarantined": True, "paused": True},
+    ]
+    failed = {"name": "dave", "pending": None, "failed": True, "error": "no bwrap"}
+    host.answers["agent_status"] = {"agent_statuses": rows, "transients": [failed], "frozen": True}
+    ended = hyperhive("ps")
+    assert [line.split(maxsplit=1) for line in ended.out.splitlines()[1:]] == [
+        ["manager", "running, frozen"],
+        ["coder", "failed, quarantined, paused"],
+        ["dave", "failed"],
+    ]
+    assert ended.err == "the hive is frozen: no turn begins until hyperhive thaw\n"
+
+
 def test_json_is_the_rows(hyperhive: Program, host: ScriptedHost) -> None:
     """--json prints the daemon's rows as they are."""
     host.answers["agent_status"] = {"agent_statuses": ROWS}

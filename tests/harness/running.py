@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,7 @@ class Harness:
 
     def family(self) -> list[psutil.Process]:
         """Return every living process that came from it."""
-        found = psutil.Process(self.pid).children(recursive=True)
-        return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+        return [process for process in psutil.Process(self.pid).children(recursive=True) if lives(process)]
 
     def claude(self) -> psutil.Process:
         """Return the `claude` that runs for it."""
@@ -126,14 +125,11 @@ def wait(met: Callable[[], Any], *, seconds: float = DEADLINE_SECONDS) -> Any:
 
 def gone(processes: list[psutil.Process]) -> bool:
     """Whether none of these processes lives."""
-    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+    return not any(map(lives, processes))
 
 
-@contextlib.contextmanager
-def ending(*things: Any) -> Iterator[None]:
-    """End things after a test, the last first."""
-    try:
-        yield
-    finally:
-        for thing in reversed(things):
-            thing.end()
+def lives(process: psutil.Process) -> bool:
+    """Whether a process runs; one that has ended and is not waited for does not."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import platform
 import subprocess
 import sys
 
 import psutil
+import pytest
 
 from harness import processes
 from tests.harness.running import ROOT, gone, wait
@@ -29,6 +31,19 @@ sys.path.insert(0, sys.argv[1])
 from harness import processes
 processes.die_with_parent()
 print("ready", flush=True)
+time.sleep(600)
+"""
+# A child whose first thread ends by exit(2), while a second waits for a grandchild.
+HEADLESS = """
+import subprocess, sys, time
+code = (
+    "import ctypes, subprocess, threading, time\\n"
+    "child = subprocess.Popen(['sleep', '600'])\\n"
+    "threading.Thread(target=child.wait).start()\\n"
+    "time.sleep(0.1)\\n"
+    "ctypes.CDLL(None).syscall(60, 0)\\n"
+)
+subprocess.Popen([sys.executable, "-c", code])
 time.sleep(600)
 """
 PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', *sys.argv[1:]])"
@@ -63,6 +78,21 @@ class TestKillDescendants:
                 processes.kill_descendants(parent.pid)
                 assert gone(family)
                 assert parent.poll() is None
+            finally:
+                parent.kill()
+
+    @pytest.mark.skipif(platform.machine() != "x86_64", reason="knows the number of exit(2) there alone")
+    def test_ends_what_only_looks_dead(self) -> None:
+        """A process whose first thread has ended shows as a zombie; it and its children are killed all the same."""
+        with subprocess.Popen([sys.executable, "-c", HEADLESS]) as parent:
+            try:
+                of_parent = psutil.Process(parent.pid)
+                wait(lambda: any(p.name() == "sleep" for p in of_parent.children(recursive=True)))
+                headless, sleep = of_parent.children(recursive=True)
+                wait(lambda: headless.status() == psutil.STATUS_ZOMBIE)
+                processes.kill_descendants(parent.pid)
+                assert gone([sleep])
+                wait(lambda: headless.num_threads() <= 1)
             finally:
                 parent.kill()
 

@@ -67,7 +67,17 @@ class TestState:
 
     @pytest.mark.parametrize(
         "given",
-        ["", "Bearer", "Bearer ", TOKEN, f"bearer {TOKEN}", f"Basic {TOKEN}", f"{BEARER} ", f"{BEARER}x", "Bearer \xff"],
+        [
+            "",
+            "Bearer",
+            "Bearer ",
+            TOKEN,
+            f"bearer {TOKEN}",
+            f"Basic {TOKEN}",
+            f"{BEARER} ",
+            f"{BEARER}x",
+            "Bearer \xff",
+        ],
     )
     def test_without_the_token(self, hive_db: Path, given: str) -> None:
         """Without exactly the token nothing of the hive is told, but how to ask."""

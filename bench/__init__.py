@@ -1,0 +1,1 @@
+"""Every speed claim, against its peers, in one run: ``python -m bench [NAME …]``."""

@@ -1,0 +1,67 @@
+"""Durable append: the log alone, with 64 writers at once and with one.
+
+64 asyncio writers wait for their own answers through one and the same group commit, over the log and over bare sqlite3.
+eventsourcing gets its events one after the other without any waiting writers, its fastest way on one file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.figures import at_least, interleaved, median, note, number, rate, scratch
+from bench.peers import BODY, Bare, Recorder
+from bench.writers import WRITERS, append_together
+from hyperhive.events.envelope import OPERATOR
+from hyperhive.events.log import Log
+from hyperhive.events.messages import MessageSent
+from hyperhive.projections import database
+
+EACH = 200
+"""Appends of each of the writers in a round."""
+ONE = 1_000
+"""Appends of the one writer in a round."""
+PEER = 2_000
+
+
+def open_log(path: Path) -> Log:
+    """Make an empty log."""
+    database.upgrade(path)
+    log, _ = database.open_hive(path)
+    return log
+
+
+def append(log: Log, writers: list[int]) -> None:
+    """Append one message for each of these writers."""
+    for writer in writers:
+        log.record(MessageSent(to=f"agent-{writer}", sender="operator", body=BODY), at=1, actor=OPERATOR)
+    log.commit()
+
+
+def main() -> None:
+    """Measure and say."""
+    with scratch() as place:
+        log, bare = open_log(place / "hive.sqlite"), Bare(place / "bare.sqlite")
+        recorder, aggregates = Recorder(place / "es.sqlite"), Recorder(place / "esa.sqlite", positions=False)
+        assert recorder.synchronous() == aggregates.synchronous() == 2, "the peer should be durable, too"
+
+        many = interleaved(
+            {
+                "log": lambda: rate(EACH * WRITERS, lambda: append_together(lambda b: append(log, b), each=EACH)),
+                "bare sqlite3": lambda: rate(EACH * WRITERS, lambda: append_together(bare.append, each=EACH)),
+                "eventsourcing": lambda: rate(PEER, lambda: [recorder.append(n % WRITERS) for n in range(PEER)]),
+                "its aggregates alone": lambda: rate(
+                    PEER, lambda: [aggregates.append(n % WRITERS) for n in range(PEER)]
+                ),
+            },
+        )
+        at_least(f"append, {WRITERS} writers", many, "log", "eventsourcing", 15)
+        at_least(f"append, {WRITERS} writers", many, "log", "bare sqlite3", 0.7)
+        note(f"eventsourcing without global positions: {number(median(many['its aggregates alone']))}/s")
+
+        one = interleaved(
+            {
+                "log": lambda: rate(ONE, lambda: [append(log, [n % WRITERS]) for n in range(ONE)]),
+                "bare sqlite3": lambda: rate(ONE, lambda: [bare.append([n % WRITERS]) for n in range(ONE)]),
+            },
+        )
+        at_least("append, one writer", one, "log", "bare sqlite3", 0.85)
