@@ -5,7 +5,7 @@ One JSON object a line over a socket pair, which unlike a pipe nobody can open a
 To the session, first ``start``, then any of the others:
 
     {"do":"start","resume":id|null,"model":…,"env":{…},"permission_mode":…,"allowed_tools":[…],"claude_path":…,
-     "system_prompt":…,"role":…}
+     "system_prompt":…,"tools":[…]}
     {"do":"turn","prompt":"…","model":"…"|null}
     {"do":"interrupt"}
     {"do":"tool_result","call":3,"ok":true,"reply":{…}}    or "ok":false,"error":"…"

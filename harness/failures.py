@@ -9,10 +9,11 @@ Kind = Literal[
     "login", "rate_limit", "api", "network", "claude_missing", "start",  # the environment
     "crash", "turn",  # the turn
     "stopped",  # the harness was told to stop
+    "cancelled", "frozen",  # the operator ended the turn; the operator froze the hive
 ]  # fmt: skip
 """``start``: the session's process did not come up, for another reason than a missing ``claude``."""
 
-ENVIRONMENT: frozenset[Kind] = frozenset({"login", "rate_limit", "api", "network", "claude_missing", "start"})
+ENVIRONMENT: frozenset[Kind] = frozenset({"login", "rate_limit", "api", "network", "claude_missing", "start", "frozen"})
 
 PROCESS: frozenset[Kind] = frozenset({"claude_missing", "start", "crash"})
 """After these, the session's process is no longer of use."""

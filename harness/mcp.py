@@ -19,7 +19,7 @@ from mcp.server.stdio import stdio_server
 from harness import tools, wire
 from harness.link import Closed, Link, Refused, command_id
 from harness.log import log
-from harness.settings import Role
+from harness.settings import tools_of
 from harness.toolcalls import READING
 
 USAGE_EXIT = 2
@@ -44,10 +44,9 @@ class Client:
         except wire.WireError as error:
             raise tools.ToolRefused(str(error)) from None
 
-    async def role(self) -> Role:
-        """Ask the host whose socket this is."""
-        session = await self._ask({"cmd": "session"})
-        return "manager" if session.get("role") == wire.MANAGER else "agent"
+    async def tools(self) -> tuple[str, ...]:
+        """Ask the host which tools the owner of this socket has."""
+        return tools_of(await self._ask({"cmd": "session"}))
 
     async def _recv(self, arguments: dict[str, Any]) -> Mapping[str, Any]:
         if self._held:
@@ -73,7 +72,7 @@ class Client:
 async def serve(link: Link) -> None:
     """Serve the tools until standard input ends."""
     client = Client(link)
-    server = tools.build_server(await client.role(), client.call, typed=True)
+    server = tools.build_server(await client.tools(), client.call, typed=True)
     async with stdio_server() as (read, write):
         await server.run(read, write, server.create_initialization_options())
 

@@ -13,7 +13,6 @@ from claude_agent_sdk.types import McpSdkServerConfig
 from mcp.server import Server
 
 from harness import tools
-from harness.settings import Role
 
 MAX_MESSAGE_BYTES = 64 * 1_048_576
 """Of one line of `claude`'s: a file that it reads as base64 comes as one."""
@@ -49,7 +48,7 @@ class Start:
     allowed_tools: list[str]
     claude_path: str | None
     system_prompt: str
-    role: Role
+    tools: list[str]
 
     def redact(self, text: str) -> str:
         """Take every secret of the environment out of a text."""

@@ -81,7 +81,7 @@ class Session:
         return client
 
     async def _open(self, start: Start) -> tuple[ClaudeSDKClient, Tap]:
-        options = options_of(start, tools.build_server(start.role, self._call_tool, typed=False), self._stderr.append)
+        options = options_of(start, tools.build_server(start.tools, self._call_tool, typed=False), self._stderr.append)
         tap = Tap(options, on_message=self._on_message, on_end=self._claude_ended.set)
         client = ClaudeSDKClient(options, transport=tap)
         await client.connect()

@@ -13,6 +13,9 @@ from harness.backoff import FIRST_SECONDS
 
 IDLE_SECONDS = 600.0
 
+BASIC_TOOLS = ("send", "recv", "recent")
+"""What every agent has."""
+
 Role = Literal["agent", "manager"]
 
 
@@ -52,6 +55,8 @@ class SessionSpec:
     """Added to ``claude``'s environment; it holds the credentials."""
     permission_mode: str = "dontAsk"
     allowed_tools: tuple[str, ...] = ()
+    tools: tuple[str, ...] = BASIC_TOOLS
+    """The hive's tools that this agent has."""
     idle_seconds: float = IDLE_SECONDS
     claude_path: str | None = None
     session_id: str | None = None
@@ -67,11 +72,17 @@ class SessionSpec:
             env=_strings(_field(reply, "env", dict, {})),
             permission_mode=_field(reply, "permission_mode", str, "dontAsk"),
             allowed_tools=tuple(map(str, _field(reply, "allowed_tools", list, []))),
+            tools=tools_of(reply),
             idle_seconds=float(_field(reply, "idle_seconds", (int, float), IDLE_SECONDS)),
             claude_path=_field(reply, "claude_path", str, None),
             session_id=_field(reply, "session_id", str, None),
             prompt=_field(reply, "prompt", str, ""),
         )
+
+
+def tools_of(reply: Mapping[str, Any]) -> tuple[str, ...]:
+    """Read which of the hive's tools the host lets this agent have."""
+    return tuple(map(str, _field(reply, "tools", list, list(BASIC_TOOLS))))
 
 
 _REQUIRED = object()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import json
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 import attrs
@@ -19,7 +20,6 @@ from mcp.types import (
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness import envelope, wire
-from harness.settings import Role
 from harness.version import VERSION
 
 SERVER = "hive"
@@ -57,6 +57,25 @@ class RecentArguments(Arguments):
     limit: int = Field(default=20, ge=1, le=wire.RECENT_MAX_MESSAGES)
 
 
+class NoArguments(Arguments):
+    """Of `list`."""
+
+
+class NameArguments(Arguments):
+    """Of `start`, `kill` and `restart`."""
+
+    name: str = Field(description="an agent's name")
+
+
+class AskArguments(Arguments):
+    """Of `ask_operator`."""
+
+    question: str
+    options: list[str] = Field(default=[], description="to choose from; free text is always possible")
+    multi: bool = Field(default=False, description="several options may be chosen")
+    ttl_seconds: int | None = Field(default=None, description="after so long the answer is [expired]")
+
+
 class Sent(BaseModel):
     """A message is kept; it will be delivered."""
 
@@ -65,6 +84,42 @@ class Sent(BaseModel):
     def text(self) -> str:
         """Say it to a model."""
         return f"sent as message {self.message_id}"
+
+
+class Done(BaseModel):
+    """The host has taken the wish."""
+
+    def text(self) -> str:
+        """Say it to a model."""
+        return "under way; how it ended comes as mail from system"
+
+
+class Asked(BaseModel):
+    """A question is before the operator."""
+
+    question_id: int
+
+    def text(self) -> str:
+        """Say it to a model."""
+        return f"asked as question {self.question_id}; go on with other work, the answer comes as mail from system"
+
+
+class AgentRow(BaseModel):
+    """One agent as the manager sees it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+
+
+class Agents(BaseModel):
+    """The agents of the hive."""
+
+    agents: list[AgentRow]
+
+    def text(self) -> str:
+        """Say it to a model, one agent a line: JSON, so that no status text can pass for another agent's line."""
+        return "\n".join(json.dumps(row.model_dump(exclude_none=True), ensure_ascii=True) for row in self.agents)
 
 
 class Message(BaseModel):
@@ -98,10 +153,10 @@ class Definition:
     title: str
     description: str
     arguments: type[Arguments]
-    result: type[Sent | Mailbox]
+    result: type[Sent | Mailbox | Done | Agents | Asked]
     read_only: bool
     idempotent: bool
-    roles: frozenset[Role] = frozenset({"agent", "manager"})
+    destructive: bool = False
 
     def as_tool(self, *, typed: bool) -> Tool:
         """Return what a client is told of it."""
@@ -114,7 +169,7 @@ class Definition:
             annotations=ToolAnnotations(
                 title=self.title,
                 read_only_hint=self.read_only,
-                destructive_hint=False,
+                destructive_hint=self.destructive,
                 idempotent_hint=self.idempotent,
                 open_world_hint=False,
             ),
@@ -154,21 +209,71 @@ DEFINITIONS = (
         read_only=True,
         idempotent=True,
     ),
+    Definition(
+        name="list",
+        title="List the agents",
+        description="Return every agent with what it does and what it lacks.",
+        arguments=NoArguments,
+        result=Agents,
+        read_only=True,
+        idempotent=True,
+    ),
+    Definition(
+        name="start",
+        title="Start an agent",
+        description="Start a stopped or crashed agent.",
+        arguments=NameArguments,
+        result=Done,
+        read_only=False,
+        idempotent=True,
+    ),
+    Definition(
+        name="kill",
+        title="Stop an agent",
+        description="Stop an agent; its notes and its mail stay.",
+        arguments=NameArguments,
+        result=Done,
+        read_only=False,
+        idempotent=True,
+        destructive=True,
+    ),
+    Definition(
+        name="restart",
+        title="Restart an agent",
+        description="Stop an agent and start it again.",
+        arguments=NameArguments,
+        result=Done,
+        read_only=False,
+        idempotent=False,
+        destructive=True,
+    ),
+    Definition(
+        name="ask_operator",
+        title="Ask the operator",
+        description=(
+            "Ask the operator, a person who may be away. Returns the question's number at once: go on with other work; "
+            "the answer comes as mail from system."
+        ),
+        arguments=AskArguments,
+        result=Asked,
+        read_only=False,
+        idempotent=False,
+    ),
 )
 
 
-def definitions(role: Role) -> tuple[Definition, ...]:
-    """Return the tools that a role has."""
-    return tuple(definition for definition in DEFINITIONS if role in definition.roles)
+def definitions(names: Collection[str]) -> tuple[Definition, ...]:
+    """Return the tools of these names; the host says which an agent has, and one that is not known here is left out."""
+    return tuple(definition for definition in DEFINITIONS if definition.name in names)
 
 
-def build_server(role: Role, call: Call, *, typed: bool) -> Server[Any]:
-    """Return an MCP server of a role's tools, whose work `call` does.
+def build_server(names: Collection[str], call: Call, *, typed: bool) -> Server[Any]:
+    """Return an MCP server of the named tools, whose work `call` does.
 
     With ``typed`` a result is given as data too. `claude` would show the model that instead of the text, and so mail
     without its envelope.
     """
-    by_name = {definition.name: definition for definition in definitions(role)}
+    by_name = {definition.name: definition for definition in definitions(names)}
 
     async def list_tools(_: ServerRequestContext[Any], __: PaginatedRequestParams | None) -> ListToolsResult:
         return ListToolsResult(tools=[definition.as_tool(typed=typed) for definition in by_name.values()])

@@ -10,6 +10,7 @@ import attrs
 from harness import envelope, failures, wire
 from harness.backoff import Backoff
 from harness.child import Child, Message
+from harness.control import Control
 from harness.failures import Kind
 from harness.link import Call, Closed, Link, Refused
 from harness.log import log
@@ -42,6 +43,7 @@ class Turns:
         self._backoff = Backoff(place.backoff_seconds)
         self._host_backoff = Backoff(place.backoff_seconds)
         self._reports = Reports(link, loop)
+        self._control = Control(link, loop)
         self._tool_calls = ToolCalls(link, loop, self._reports, self._held)
         self._sessions = Sessions(
             place, on_message=self._heard, on_gone=lambda child, code: loop.post(partial(self._gone, child, code))
@@ -51,9 +53,10 @@ class Turns:
         """Live until told to stop."""
         try:
             self._reports.harness_started(self._spool.run, VERSION)
+            self._control.open()
             while not self._loop.stopping:
                 self._poll(0.0 if self._held else wire.WAIT_MAX_SECONDS)
-                if self._held and not self._loop.stopping:
+                if self._held and self._loop.until(lambda: not self._control.hold):
                     self._attempt()
             self._spool.flush(FLUSH_SECONDS)
         except Closed:
@@ -95,8 +98,10 @@ class Turns:
         if outcome.error_kind in failures.PROCESS:
             self._sessions.discard()
         log("turn_ended", ok=outcome.ok, kind=outcome.error_kind, mail=len(self._held))
-        self._reports.turn_ended(outcome, ack=self._held if outcome.ok else ())
-        if outcome.ok:
+        # What a cancelled turn was about has been read: that is what the operator ended.
+        read = outcome.ok or outcome.error_kind == "cancelled"
+        self._reports.turn_ended(outcome, ack=self._held if read else ())
+        if read:
             self._backoff.reset()
             self._let_go()
         else:
@@ -112,7 +117,7 @@ class Turns:
             self._cut_off = kind
             if warm is not None and warm.ready:
                 warm.given = tuple(self._held)
-        if not self._loop.stopping:
+        if kind != "frozen" and not self._loop.stopping:
             self._back_off(kind)
 
     def _let_go(self) -> None:
@@ -139,13 +144,25 @@ class Turns:
         except OSError as error:
             return Outcome(ok=False, error_kind="start", error=str(error))
         warm.child.say({"do": "turn", "prompt": self._prompt(warm), "model": spec.model})
-        if not self._loop.until(lambda: self._outcome is not None):
-            warm.child.say({"do": "interrupt"})
-            self._loop.until(lambda: self._outcome is not None, seconds=INTERRUPT_SECONDS, even_stopping=True)
-            outcome = self._outcome or Outcome(ok=False)
-            return outcome if outcome.ok else attrs.evolve(outcome, error_kind="stopped", error="told to stop")
+        self._control.interrupt = None
+        if not self._loop.until(lambda: self._outcome is not None or self._control.interrupt is not None):
+            return self._interrupted(warm, "stopped", "told to stop")
+        match self._control.interrupt:
+            case "cancel":
+                return self._interrupted(warm, "cancelled", "the operator ended this turn")
+            case "freeze":
+                return self._interrupted(warm, "frozen", "the hive was frozen")
         assert self._outcome is not None  # noqa: S101 - the loop waited for it
         return self._outcome
+
+    def _interrupted(self, warm: Warm, kind: Kind, why: str) -> Outcome:
+        """End the running turn; one that came to its own end meanwhile has ended well."""
+        if self._outcome is None:
+            warm.child.say({"do": "interrupt"})
+            if not self._loop.until(lambda: self._outcome is not None, seconds=INTERRUPT_SECONDS, even_stopping=True):
+                self._sessions.release("not interrupted")
+        outcome = self._outcome or Outcome(ok=False)
+        return outcome if outcome.ok else attrs.evolve(outcome, error_kind=kind, error=why)
 
     def _prompt(self, warm: Warm) -> str:
         given = [id_ for id_ in self._held if id_ in warm.given]

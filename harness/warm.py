@@ -113,5 +113,5 @@ def _start(spec: SessionSpec, place: Place) -> dict[str, Any]:
         "allowed_tools": list(spec.allowed_tools),
         "claude_path": spec.claude_path,
         "system_prompt": system_prompt(spec.agent, spec.role, place.state, spec.prompt),
-        "role": spec.role,
+        "tools": list(spec.tools),
     }

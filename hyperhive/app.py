@@ -231,8 +231,15 @@ class Daemon:
         hive = self._dispatcher.hive
 
         def session(name: str) -> dict[str, Any]:
-            isolated, claude = self._runtime.isolated, self._config.claude
-            return Sessions(hive=hive, claude=claude, isolated=isolated, rehearsal_url=rehearsal_url)(name)
+            # Made for each request: a reload may have changed what it is made of.
+            settings = Sessions(
+                hive=hive,
+                claude=self._config.claude,
+                isolated=self._runtime.isolated,
+                rehearsal_url=rehearsal_url,
+                agents_may_ask=self._config.questions,
+            )
+            return settings(name)
 
         host = Host(
             dispatcher=self._dispatcher,

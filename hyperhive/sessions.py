@@ -12,6 +12,11 @@ from hyperhive.commands.errors import Unavailable
 from hyperhive.config import BadCredentials, ClaudeConfig, load_credentials
 from hyperhive.projections.hive import Hive
 
+BASIC_TOOLS = ("send", "recv", "recent")
+MANAGER_TOOLS = ("list", "start", "kill", "restart")
+ASK = "ask_operator"
+"""What a session is offered; what a request may do is decided by its actor all the same."""
+
 _BYPASS = "bypassPermissions"
 
 
@@ -24,6 +29,7 @@ class Sessions:
     isolated: bool
     """Whether the runtime keeps an agent from the rest of the host; only then a session runs without prompts."""
     rehearsal_url: str | None
+    agents_may_ask: bool = False
 
     def __call__(self, name: str) -> dict[str, Any]:
         """Return the settings of one agent's next turn. Raises `Unavailable`."""
@@ -35,11 +41,17 @@ class Sessions:
             "env": self._environment(name),
             "permission_mode": _BYPASS if self.isolated else self.claude.permission_mode,
             "allowed_tools": [],
+            "tools": self._tools(name),
             "idle_seconds": self.claude.idle_seconds,
             "claude_path": None if self.claude.path is None else str(self.claude.path),
             "session_id": session.session_id if session is not None else None,
             "prompt": "",
         }
+
+    def _tools(self, name: str) -> list[str]:
+        if name == MANAGER:
+            return [*BASIC_TOOLS, *MANAGER_TOOLS, ASK]
+        return [*BASIC_TOOLS, ASK] if self.agents_may_ask else list(BASIC_TOOLS)
 
     def _environment(self, name: str) -> Mapping[str, str]:
         if self.rehearsal_url is not None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 
-import attrs
-
 from hyperhive.events import agents as facts
 from hyperhive.events import turns
 from hyperhive.events.envelope import Recorded
-from hyperhive.projections.projection import Change, Fold, Projection, Rows, evolve
+from hyperhive.projections.projection import Change, Fold, FrozenRow, Projection, Rows, evolve
 
 QUARANTINE_CRASHES = 5
 QUARANTINE_SECONDS = 600
@@ -39,8 +37,7 @@ class State(enum.StrEnum):
     """A tombstone: no container, the state directory kept."""
 
 
-@attrs.frozen(kw_only=True)
-class Agent:
+class Agent(FrozenRow, frozen=True, kw_only=True):
     """One agent. ``generation`` counts the starts of its container."""
 
     name: str
@@ -103,7 +100,7 @@ def _settled(row: Agent, **changes: object) -> Agent:
         pending_correlation=None,
         graceful=True,
         purge=False,
-        **changes,  # type: ignore[arg-type] # fields of Agent by name
+        **changes,
     )
 
 

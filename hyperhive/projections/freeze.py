@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import attrs
-
 from hyperhive.events import hive as facts
 from hyperhive.events.envelope import Recorded
-from hyperhive.projections.projection import Change, Fold, Projection, Rows
+from hyperhive.projections.projection import Change, Fold, FrozenRow, Projection, Rows
 
 HIVE = "hive"
 
 
-@attrs.frozen(kw_only=True)
-class Freeze:
+class Freeze(FrozenRow, frozen=True, kw_only=True):
     """The one row; ``position`` is that of the newest freeze or thaw."""
 
     id: str = HIVE

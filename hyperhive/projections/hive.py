@@ -19,17 +19,6 @@ Changed = tuple[Projection, Key, Row | None]
 """A row of a projection as it is after a fact, or None where it is gone."""
 
 
-def _by_type() -> dict[type, tuple[tuple[Projection, Fold], ...]]:
-    types = {event for projection in PROJECTIONS for event in projection.folds}
-    return {
-        event: tuple((projection, projection.folds[event]) for projection in PROJECTIONS if event in projection.folds)
-        for event in types
-    }
-
-
-_FOLDS = _by_type()
-
-
 class Hive:
     """All open rows. It changes by `fold` alone; decisions and views only read it."""
 
@@ -37,6 +26,11 @@ class Hive:
         self.position = 0
         """The last fact folded."""
         self.rows: dict[str, Rows] = {projection.name: projection.empty() for projection in PROJECTIONS}
+        self._folds: dict[type, list[tuple[Projection, Rows, Fold]]] = {}
+        """Who folds a fact of this type, and into which rows."""
+        for projection in PROJECTIONS:
+            for event, fold in projection.folds.items():
+                self._folds.setdefault(event, []).append((projection, self.rows[projection.name], fold))
         self.agents = self.rows[AGENTS.name]
         self.messages = self.rows[MESSAGES.name]
         self.sessions = self.rows[SESSIONS.name]
@@ -51,8 +45,7 @@ class Hive:
     def fold(self, recorded: Recorded) -> list[Changed]:
         """Take one more fact in; return the rows it changed."""
         changed: list[Changed] = []
-        for projection, fold in _FOLDS.get(type(recorded.event), ()):
-            rows = self.rows[projection.name]
+        for projection, rows, fold in self._folds.get(type(recorded.event), ()):
             for key, row in fold(rows, recorded):
                 if row is not None and projection.is_open(row):
                     rows.put(key, row)

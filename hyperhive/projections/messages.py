@@ -9,12 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-import attrs
-
 from harness.wire import MANAGER, SYSTEM
 from hyperhive.events import agents, messages, questions, turns
 from hyperhive.events.envelope import Recorded
-from hyperhive.projections.projection import Change, Fold, Projection, Rows, evolve
+from hyperhive.projections.projection import Change, Fold, FrozenRow, Projection, Rows, evolve
 from hyperhive.projections.questions import CANCELLED, EXPIRED
 
 KICK = (
@@ -23,8 +21,7 @@ KICK = (
 )
 
 
-@attrs.frozen(kw_only=True)
-class Message:
+class Message(FrozenRow, frozen=True, kw_only=True):
     """One message in one inbox; ``id`` is the position of the fact that made it."""
 
     to: str

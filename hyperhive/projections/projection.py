@@ -7,11 +7,9 @@ the hive, not its age.
 
 from __future__ import annotations
 
-import functools
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 import msgspec
@@ -26,20 +24,15 @@ Change = tuple[Key, Row | None]
 Fold = Callable[["Rows", Recorded], Iterable[Change]]
 
 
-R = TypeVar("R")
+class FrozenRow(msgspec.Struct, frozen=True, gc=False):
+    """A row's base. A struct and no attrs class: folds spend their time on `evolve`, which is ten times as fast so.
+
+    It holds no other rows, so that there is nothing in it for the garbage collector.
+    """
 
 
-def evolve(row: R, **changes: Any) -> R:
-    """Return a row with these fields changed: `attrs.evolve` in half its time, which folds spend most of theirs on."""
-    kind = type(row)
-    names, values = _parts(kind)
-    return kind(**{**dict(zip(names, values(row), strict=True)), **changes})
-
-
-@functools.cache
-def _parts(kind: type) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
-    names = tuple(field.name for field in attrs.fields(kind))
-    return names, attrgetter(*names)
+evolve = msgspec.structs.replace
+"""A row with some of its fields changed."""
 
 
 class Rows(dict[Key, Row]):
@@ -78,7 +71,7 @@ class Projection:
     """One view: its table's name, its row class, its key, and what each fact means for it."""
 
     name: str
-    row: type
+    row: type[FrozenRow]
     key: tuple[str, ...]
     folds: Mapping[type, Fold]
     is_open: Callable[[Row], bool] = _always
@@ -94,7 +87,7 @@ class Projection:
 
     @fields.default
     def _fields(self) -> tuple[str, ...]:
-        return tuple(field.name for field in attrs.fields(self.row))
+        return self.row.__struct_fields__
 
     @packed.default
     def _packed(self) -> frozenset[str]:
@@ -103,13 +96,12 @@ class Projection:
 
     @values.default
     def _values(self) -> Callable[[Row], tuple[Any, ...]]:
-        plain = attrgetter(*self.fields)
         if not self.packed:
-            return plain
+            return msgspec.structs.astuple
         at = [self.fields.index(name) for name in self.packed]
 
         def packing(row: Row) -> tuple[Any, ...]:
-            values = list(plain(row))
+            values = list(msgspec.structs.astuple(row))
             for position in at:
                 values[position] = msgspec.json.encode(values[position]).decode()
             return tuple(values)

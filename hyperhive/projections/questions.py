@@ -5,11 +5,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 
-import attrs
-
 from hyperhive.events import questions as facts
 from hyperhive.events.envelope import Recorded
-from hyperhive.projections.projection import Change, Fold, Projection, Rows, evolve
+from hyperhive.projections.projection import Change, Fold, FrozenRow, Projection, Rows, evolve
 
 EXPIRED = "[expired]"
 CANCELLED = "[cancelled]"
@@ -25,8 +23,7 @@ class Status(enum.StrEnum):
     CANCELLED = "cancelled"
 
 
-@attrs.frozen(kw_only=True)
-class Question:
+class Question(FrozenRow, frozen=True, kw_only=True):
     """One question. ``answer`` is what the asker read, once it is resolved."""
 
     id: int

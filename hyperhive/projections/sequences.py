@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import attrs
-
 from hyperhive.events import questions
 from hyperhive.events.envelope import Recorded
-from hyperhive.projections.projection import Change, Projection, Rows
+from hyperhive.projections.projection import Change, FrozenRow, Projection, Rows
 
 QUESTION = "question"
 
 
-@attrs.frozen(kw_only=True)
-class Sequence:
+class Sequence(FrozenRow, frozen=True, kw_only=True):
     """The last id of one category."""
 
     category: str

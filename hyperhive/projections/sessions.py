@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import attrs
-
 from hyperhive.events import agents, turns
 from hyperhive.events.envelope import Recorded
-from hyperhive.projections.projection import Change, Fold, Projection, Rows, evolve
+from hyperhive.projections.projection import Change, Fold, FrozenRow, Projection, Rows, evolve
 
 
-@attrs.frozen(kw_only=True)
-class Session:
+class Session(FrozenRow, frozen=True, kw_only=True):
     """One agent's session over all its lives; tokens and cost are totals."""
 
     agent: str

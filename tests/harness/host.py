@@ -35,6 +35,7 @@ class Host:
         self.handed_over: list[list[int]] = []
         self.stream: dict[str, list[tuple[int, dict[str, Any]]]] = {}
         self.session: dict[str, Any] = {"agent": "coder", "role": "agent"}
+        self.control: dict[str, Any] = {"seen": 1, "hold": False, "interrupt": None}
         self.answers: dict[str, Callable[[Request], Reply | None]] = {}
         """By command: asked first; what it returns is the reply, None leaves the usual one."""
         self._mail: list[wire.Mail] = []
@@ -215,6 +216,19 @@ class Host:
             return {"ok": False, "code": "conflict", "error": f"the stream goes on at {expected}, not at {first}"}
         run += [(number, event) for number, event in enumerate(events, first) if number >= expected]
         return {"ok": True, "next": max(expected, first + len(events))}
+
+    def steer(self, *, hold: bool = False, interrupt: str | None = None) -> None:
+        """Change what the turn loop has to do; whoever asks hears it at once."""
+        with self._changed:
+            self.control = {"seen": self.control["seen"] + 1, "hold": hold, "interrupt": interrupt}
+            self._changed.notify_all()
+
+    def _control(self, connection: socket.socket, request: Request) -> Reply:
+        while connection in self._connections:
+            if request.get("seen") != self.control["seen"]:
+                return {"ok": True, **self.control}
+            self._changed.wait(0.5)
+        raise HangUp
 
     def _session(self, _: socket.socket, __: Request) -> Reply:
         return {"ok": True, **self.session}

@@ -18,14 +18,14 @@ def start(**more: Any) -> Start:
     """Return a plain start, changed."""
     base: dict[str, Any] = {
         "resume": None, "model": None, "env": {}, "permission_mode": "dontAsk", "allowed_tools": ["Read"],
-        "claude_path": None, "system_prompt": "You are coder.", "role": "agent",
+        "claude_path": None, "system_prompt": "You are coder.", "tools": [],
     }  # fmt: skip
     return Start(**{**base, **more})
 
 
 def options(**more: Any) -> Any:
     """Return the options of a plain start, changed."""
-    return options_of(start(**more), tools.build_server("agent", nowhere, typed=False), print)
+    return options_of(start(**more), tools.build_server((), nowhere, typed=False), print)
 
 
 class TestOptions:

@@ -9,16 +9,17 @@ import pytest
 
 from harness import tools
 from harness.prompts import system_prompt
-from harness.settings import Role
+from harness.settings import BASIC_TOOLS, Role
 
 STATE = Path("/state")
+TOOLS = {"agent": BASIC_TOOLS, "manager": tuple(definition.name for definition in tools.DEFINITIONS)}
 
 
 def added_bytes(role: Role) -> int:
     """Return what our prompt and our tools' schemas add to a request."""
     schemas = [
         {"name": f"mcp__hive__{tool.name}", "description": tool.description, "input_schema": tool.input_schema}
-        for tool in (definition.as_tool(typed=False) for definition in tools.definitions(role))
+        for tool in (definition.as_tool(typed=False) for definition in tools.definitions(TOOLS[role]))
     ]
     longest = "a" * 60
     return len(system_prompt(longest, role, STATE).encode()) + len(json.dumps(schemas, ensure_ascii=False).encode())

@@ -12,6 +12,7 @@ from mcp.types import CallToolResult, Tool
 
 from harness import tools
 
+ALL = [definition.name for definition in tools.DEFINITIONS]
 MESSAGE = {"id": 7, "at": "2026-01-02T03:04:05.678Z", "from": "operator", "body": "a\nb", "redelivered": False}
 
 
@@ -34,7 +35,7 @@ def call(name: str, arguments: dict[str, Any], *, typed: bool = True) -> CallToo
     """Call a tool as a client."""
 
     async def run() -> CallToolResult:
-        async with Client(tools.build_server("agent", host, typed=typed)) as client:
+        async with Client(tools.build_server(ALL, host, typed=typed)) as client:
             result = await client.call_tool(name, arguments)
             assert isinstance(result, CallToolResult)
             return result
@@ -46,7 +47,7 @@ def listed(*, typed: bool = True) -> dict[str, Tool]:
     """Return the tools that a client sees."""
 
     async def run() -> dict[str, Tool]:
-        async with Client(tools.build_server("agent", host, typed=typed)) as client:
+        async with Client(tools.build_server(ALL, host, typed=typed)) as client:
             return {tool.name: tool for tool in (await client.list_tools()).tools}
 
     return asyncio.run(run())
@@ -107,7 +108,7 @@ class TestCalling:
             ("send", {"to": "coder"}, "body: Field required"),
             ("send", {"to": "coder", "body": "x", "cc": "y"}, "cc: Extra inputs are not permitted"),
             ("recent", {"limit": 0}, "limit: Input should be greater than or equal to 1"),
-            ("nap", {}, "no tool 'nap'; there are send, recv, recent"),
+            ("nap", {}, "no tool 'nap'; there are send, recv, recent, list"),
         ],
     )
     def test_a_mistake_is_told_to_the_model(self, name: str, arguments: dict[str, Any], said: str) -> None:

@@ -424,3 +424,36 @@ class TestEnds:
         assert gone(family)
         report = ended(host)
         assert (report["ok"], report["error_kind"], report["ack"]) == (False, "stopped", [])
+
+
+class TestSteered:
+    def test_the_operator_ends_a_turn(self, host: Host, harness: Harness) -> None:
+        """A cancelled turn ends at once, its mail counts as read, and the next mail begins another."""
+        host.deliver("think long")
+        host.wait_report("turn_started")
+        host.steer(interrupt="cancel")
+        ended = host.wait_report("turn_ended", ok=False)
+        assert (ended["error_kind"], ended["ack"]) == ("cancelled", [1])
+        host.deliver("something else")
+        assert host.wait_report("turn_ended", ok=True)["ack"] == [2]
+
+    def test_a_freeze_holds_the_turn(self, host: Host, harness: Harness) -> None:
+        """A frozen turn ends at once and goes on after the thaw, with its mail, which comes only once."""
+        host.deliver("work until told")
+        wait((harness.state / "begun").exists)
+        host.steer(hold=True, interrupt="freeze")
+        ended = host.wait_report("turn_ended", ok=False)
+        assert (ended["error_kind"], ended["ack"]) == ("frozen", [])
+        assert len(host.told("turn_started")) == 1
+        (harness.state / "go").touch()
+        host.steer()
+        assert host.wait_report("turn_ended", ok=True)["ack"] == [1]
+        assert host.handed_over == [[1]]
+        assert "was cut off (frozen)" in host.prompts()[-1]
+
+    def test_a_pause_waits_for_the_turn(self, host: Host, harness: Harness) -> None:
+        """A pause lets the running turn end."""
+        host.deliver("send to manager")
+        host.wait_report("turn_started")
+        host.steer(hold=True)
+        assert host.wait_report("turn_ended")["ok"]
