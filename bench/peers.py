@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import msgspec
 from eventsourcing.persistence import StoredEvent
-from eventsourcing.sqlite import SQLiteAggregateRecorder, SQLiteApplicationRecorder, SQLiteDatastore
+from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
 BODY = "x" * 100
 
@@ -52,9 +53,8 @@ class Recorder:
     Its connections keep SQLite's default, ``synchronous=FULL``, in WAL mode: as durable as ours.
     """
 
-    def __init__(self, path: Path, *, positions: bool = True) -> None:
-        kind = SQLiteApplicationRecorder if positions else SQLiteAggregateRecorder
-        self._recorder = kind(SQLiteDatastore(str(path)))
+    def __init__(self, path: Path) -> None:
+        self._recorder = SQLiteApplicationRecorder(SQLiteDatastore(str(path)))
         self._recorder.create_table()
         self._streams: dict[int, tuple[UUID, int]] = {}
 
@@ -70,6 +70,11 @@ class Recorder:
             state=state,
         )
         self._recorder.insert_events([event])
+
+    def append_together(self, writers: int, *, each: int) -> None:
+        """Let so many threads append so often each; the package knows no other concurrent writers."""
+        with ThreadPoolExecutor(writers) as threads:
+            list(threads.map(lambda writer: [self.append(writer) for _ in range(each)], range(writers)))
 
     def synchronous(self) -> int:
         """Return what its connections are set to; 2 is FULL."""

@@ -31,6 +31,7 @@ from hyperhive.events.log import Log, LogDamaged, LogFailed, LogFull
 from hyperhive.homes import Homes
 from hyperhive.journal import Journal
 from hyperhive.notify import Notifier
+from hyperhive.narrate import narrate
 from hyperhive.projections import database
 from hyperhive.projections.history import History
 from hyperhive.reactors.adoption import adopt
@@ -118,6 +119,7 @@ async def _serve(settings: Settings, directories: Directories, rehearse: Path | 
             clock=_now,
             on_failure=lambda error: None if failed.done() else failed.set_exception(error),
         )
+        dispatcher.listen(narrate)
         hive_id = await _identity(dispatcher, journal)
         runtime = await choose(settings.config.runtime, run_dir=directories.run, hive=hive_id)
         await dispatcher.dispatch(RecordDaemonStart(actor=DAEMON, release=version(), runtime=runtime.name))

@@ -37,8 +37,9 @@ MAX_HELD_BYTES = 4 * wire.MAX_LINE_BYTES
 """Requests without an answer that the clients of one socket may have, and as much in lines that have not ended."""
 MAX_UNREAD_BYTES = 4 * wire.MAX_LINE_BYTES
 """Replies that a client has not read; past it, or past four times as much on its socket, it is cut off."""
-LINES_AT_ONCE = 64
-"""Lines taken from one client before others have their turn."""
+WORK_AT_ONCE = 65_536
+"""Bytes of lines that are looked at on one socket before others have their turn; a line counts as `LINE_WORK` more."""
+LINE_WORK = 1_024
 MAX_ERROR_CHARACTERS = 1_000
 """Of an error's text, which may repeat what the client sent."""
 
@@ -64,6 +65,9 @@ class LineServer:
         self.connections: set[Connection] = set()
         self._mode = mode
         self._server: asyncio.Server | None = None
+        self._work_left = WORK_AT_ONCE
+        self._queue: deque[Connection] = deque()
+        """Connections with lines that wait for the next turn."""
 
     async def open(self) -> None:
         """Listen; a socket file that is there already is replaced: whoever opens is alone in the run directory."""
@@ -104,6 +108,23 @@ class LineServer:
             await connection.ended()
         with contextlib.suppress(FileNotFoundError):
             self.path.unlink()
+
+    def has_turn(self, connection: Connection, size: int) -> bool:
+        """Whether a line may be looked at now; if not, its connection is told to go on when it may."""
+        if self._work_left <= 0:
+            self._queue.append(connection)
+            return False
+        if self._work_left == WORK_AT_ONCE:
+            asyncio.get_running_loop().call_soon(self._next_turn)
+        self._work_left -= LINE_WORK + size
+        return True
+
+    def _next_turn(self) -> None:
+        self._work_left = WORK_AT_ONCE
+        for _ in range(len(self._queue)):
+            if self._work_left <= 0:
+                return
+            self._queue.popleft().go_on()
 
     @property
     def is_closed(self) -> bool:
@@ -233,22 +254,18 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _take_lines(self) -> None:
-        """Cut what came into lines, so many at a time; the rest after whatever else is ready."""
+        """Cut what came into lines, as many as it has the turn for."""
         assert self._transport is not None  # noqa: S101 - it is connected
-        for _ in range(LINES_AT_ONCE):
-            end = self._buffer.find(b"\n", self._scanned)
-            if end < 0:
-                break
+        while (end := self._buffer.find(b"\n", self._scanned)) >= 0:
+            if not self._server.has_turn(self, end):
+                self._transport.pause_reading()
+                return
             line = bytes(self._buffer[: end + 1])
             del self._buffer[: end + 1]
             self._scanned = 0
             if not self._skipping:
                 self._line(line)
             self._skipping = False
-        else:
-            self._transport.pause_reading()
-            asyncio.get_running_loop().call_soon(self._take_more)
-            return
         if not self._skipping and len(self._buffer) > wire.MAX_LINE_BYTES:
             self._skip(wire.WireError("too_large", f"a line of over {wire.MAX_LINE_BYTES} bytes"))
         elif not self._skipping and self._buffer and self._server.partial > MAX_HELD_BYTES:
@@ -257,7 +274,8 @@ class Connection(asyncio.Protocol):
             self._buffer.clear()
         self._scanned = len(self._buffer)
 
-    def _take_more(self) -> None:
+    def go_on(self) -> None:
+        """Take the lines that had to wait."""
         if self._transport is not None and not self._transport.is_closing() and not self._draining:
             self._transport.resume_reading()
             self._take_lines()
