@@ -1,4 +1,4 @@
-"""Run the named benchmarks, or all: ``python -m bench [NAME …]``. A missed figure is said; only an error is an error."""
+"""Run the named benchmarks, or all: ``python -m bench [NAME …]``. A missed figure is said; it is no error."""
 
 from __future__ import annotations
 

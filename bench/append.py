@@ -7,6 +7,8 @@ does, is said beside it.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 from bench.figures import at_least, interleaved, median, note, number, rate, scratch
@@ -39,21 +41,28 @@ def append(log: Log, writers: list[int]) -> None:
     log.commit()
 
 
+def one_by_one(append_one: Callable[[int], None]) -> None:
+    """Append as one writer alone, to one stream after the other."""
+    for count in range(ONE):
+        append_one(count % WRITERS)
+
+
 def main() -> None:
     """Measure and say."""
     with scratch() as place:
-        log, bare = open_log(place / "hive.sqlite"), Bare(place / "bare.sqlite")
-        recorder = Recorder(place / "es.sqlite")
+        log, bare, recorder = (
+            open_log(place / "hive.sqlite"),
+            Bare(place / "bare.sqlite"),
+            Recorder(place / "es.sqlite"),
+        )
         assert recorder.synchronous() == 2, "the peer should be as durable"
+        ours = functools.partial(append, log)
         many = interleaved(
             {
-                "log": lambda: rate(EACH * WRITERS, lambda: append_together(lambda b: append(log, b), each=EACH)),
+                "log": lambda: rate(EACH * WRITERS, lambda: append_together(ours, each=EACH)),
                 "bare sqlite3": lambda: rate(EACH * WRITERS, lambda: append_together(bare.append, each=EACH)),
-                "eventsourcing": lambda: rate(
-                    PEER * WRITERS,
-                    lambda: recorder.append_together(WRITERS, each=PEER),
-                ),
-                "one of its writers": lambda: rate(ONE, lambda: [recorder.append(n % WRITERS) for n in range(ONE)]),
+                "eventsourcing": lambda: rate(PEER * WRITERS, lambda: recorder.append_together(WRITERS, each=PEER)),
+                "one of its writers": lambda: rate(ONE, lambda: one_by_one(recorder.append)),
             },
         )
         at_least(f"append, {WRITERS} writers", many, "log", "eventsourcing", 15)
@@ -62,8 +71,8 @@ def main() -> None:
 
         one = interleaved(
             {
-                "log": lambda: rate(ONE, lambda: [append(log, [n % WRITERS]) for n in range(ONE)]),
-                "bare sqlite3": lambda: rate(ONE, lambda: [bare.append([n % WRITERS]) for n in range(ONE)]),
+                "log": lambda: rate(ONE, lambda: one_by_one(lambda writer: ours([writer]))),
+                "bare sqlite3": lambda: rate(ONE, lambda: one_by_one(lambda writer: bare.append([writer]))),
             },
         )
         at_least("append, one writer", one, "log", "bare sqlite3", 0.85)

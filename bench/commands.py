@@ -1,7 +1,7 @@
 """Whole commands: decided, folded, mirrored into tables and durable, 64 writers at once, against recording alone.
 
-Each writer sends an agent its mail and now and then takes and acknowledges it for the agent; every command is one event.
-The peer's 64 threads only record: no decision, no view.
+Each writer sends an agent its mail and now and then takes and acknowledges it for the agent; every command is one
+event. The peer's 64 threads only record: no decision, no view.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A long past: the facts of a hive at work, as its deciders would have led to them, made by the million.
 
-Agents write to each other; each takes its mail, has a turn on it, says what it does, writes on and acknowledges. Now and
-then one is restarted and gets its kick.
+Agents write to each other; each takes its mail, has a turn on it, says what it does, writes on and acknowledges. Now
+and then one is restarted and gets its kick. In the end all are stopped.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Past:
     """Makes the facts one after the other, and knows which mail waits."""
 
     def __init__(self, count: int) -> None:
+        self._count = count
         self._chance = random.Random(count)
         self._names = [f"agent-{number}" for number in range(AGENTS)]
         self._mail: dict[str, deque[int]] = {name: deque() for name in self._names}
@@ -37,8 +38,13 @@ class Past:
         self._position = 0
 
     def facts(self) -> Iterator[Happening]:
-        """Yield facts without end."""
-        for happening in self._happenings():
+        """Yield as many facts as were asked for."""
+        stopping = 2 * AGENTS
+        yield from itertools.islice(self._counted(self._happenings()), self._count - stopping)
+        yield from self._counted(self._ending())
+
+    def _counted(self, happenings: Iterator[Happening]) -> Iterator[Happening]:
+        for happening in happenings:
             self._position += 1
             yield happening
 
@@ -87,11 +93,31 @@ class Past:
         self._mail[name].append(self._position)
         yield turns.HarnessStarted(agent=name, run=f"run-{name}", version="0"), actor_of_agent(name), None
 
+    def _ending(self) -> Iterator[Happening]:
+        for name in self._names:
+            yield agents.KillRequested(agent=name), OPERATOR, None
+            yield agents.KillSucceeded(agent=name), DAEMON, None
+
     def _words(self) -> str:
         return " ".join(self._chance.choices(_WORDS, k=self._chance.randint(5, 60)))
 
 
-_WORDS = "please look at the tests of this module again and say what you think grüße naïve 🐝".split()
+_WORDS = (
+    "please",
+    "look",
+    "at",
+    "these",
+    "tests",
+    "again",
+    "and",
+    "say",
+    "what",
+    "you",
+    "think",
+    "grüße",
+    "naïve",
+    "🐝",
+)
 
 
 def write(path: Path, count: int) -> Log:
@@ -100,7 +126,7 @@ def write(path: Path, count: int) -> Log:
     log, state = database.open_hive(path)
     log.connection.execute("PRAGMA synchronous=OFF")  # nothing is measured here
     mirror = Mirror()
-    for fact, actor, cause in itertools.islice(Past(count).facts(), count):
+    for fact, actor, cause in Past(count).facts():
         recorded = log.record(fact, at=AT + state.position, actor=actor, cause=cause)
         mirror.note(recorded.position, state.fold(recorded))
         if recorded.position % BATCH == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import attrs
 from eventsourcing.domain import AggregateEvent
@@ -18,7 +18,9 @@ from hyperhive.events.envelope import Recorded
 def _event_class(fact: type) -> type:
     annotations = {field.name: Any for field in attrs.fields(fact)}
     names = {"__annotations__": annotations, "__module__": __name__, "__qualname__": fact.__name__}
-    return type(AggregateEvent)(fact.__name__, (AggregateEvent,), names)
+    metaclass: Any = type(AggregateEvent)
+    made: type = metaclass(fact.__name__, (AggregateEvent,), names)
+    return made
 
 
 CLASSES = {name: _event_class(fact) for name, fact in codec.TYPES.items()}
@@ -31,7 +33,7 @@ def stored(facts: Iterable[Recorded]) -> tuple[Mapper[Any], list[StoredEvent]]:
     transcoder.register(UUIDAsHex())
     transcoder.register(DatetimeAsISO())
     mapper: Mapper[Any] = Mapper(transcoder)
-    streams = {}
+    streams: dict[str, UUID] = {}
     kept = []
     for fact in facts:
         event = CLASSES[fact.type](

@@ -16,7 +16,7 @@ BODY = "x" * 100
 
 
 class Bare:
-    """The log's row in the log's table with the log's index, from Python's sqlite3, without hash, codec and triggers."""
+    """The log's row in the log's table with the log's index through Python's sqlite3: no hash, codec or triggers."""
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
@@ -74,7 +74,11 @@ class Recorder:
     def append_together(self, writers: int, *, each: int) -> None:
         """Let so many threads append so often each; the package knows no other concurrent writers."""
         with ThreadPoolExecutor(writers) as threads:
-            list(threads.map(lambda writer: [self.append(writer) for _ in range(each)], range(writers)))
+            list(threads.map(self._append_often, range(writers), [each] * writers))
+
+    def _append_often(self, writer: int, times: int) -> None:
+        for _ in range(times):
+            self.append(writer)
 
     def synchronous(self) -> int:
         """Return what its connections are set to; 2 is FULL."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from harness.failures import Kind
+from harness.failures import Kind, shorten
 from harness.link import Link, Refused, command_id
 from harness.log import log
 from harness.loop import Loop
@@ -30,8 +30,9 @@ class Outcome:
 class Reports:
     """Sends reports one by one. The beginning of a turn implies the status thinking, its end idle."""
 
-    def __init__(self, link: Link, loop: Loop) -> None:
+    def __init__(self, link: Link, loop: Loop, generation: int | None = None) -> None:
         self._link = link
+        self._life = {} if generation is None else {"generation": generation}
         self._loop = loop
         self._status: tuple[str, str | None] = ("idle", None)
         self._model: str | None = None
@@ -48,6 +49,8 @@ class Reports:
 
     def turn_ended(self, outcome: Outcome, *, ack: Iterable[int]) -> None:
         """Say that a turn has ended, and that these messages are dealt with by it: one fact."""
+        if outcome.error is not None:
+            outcome = attrs.evolve(outcome, error=shorten(outcome.error))
         said = {name: value for name, value in attrs.asdict(outcome).items() if value is not None}
         self._tell("turn_ended", **said, ack=list(ack))
         self._status = ("idle", None)
@@ -75,10 +78,11 @@ class Reports:
         self._tell("session_lost", expected=expected, actual=actual)
 
     def _tell(self, kind: str, **fields: Any) -> None:
-        request = {"cmd": "report", "command_id": command_id(), "event": {"kind": kind, **fields}}
+        request = {"cmd": "report", **self._life, "command_id": command_id(), "event": {"kind": kind, **fields}}
         while True:
             try:
-                self._link.request(request)
+                if self._link.request(request).get("dropped"):
+                    log("report_too_late", kind=kind)
             except Refused as refused:
                 log("report_refused", kind=kind, code=refused.code, error=refused)
                 if refused.code == "unavailable" and not self._loop.stopping:

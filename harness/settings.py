@@ -32,15 +32,21 @@ class Place:
     agent: str
     backoff_seconds: float = FIRST_SECONDS
     """The first pause after a failed turn."""
+    generation: int | None = None
+    """Of the container, which the host counts; None where it does not say."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Place:
-        """Read ``HYPERHIVE_SOCKET``, ``_STATE``, ``_AGENT`` and, where it is set, ``_BACKOFF_SECONDS``."""
+        """Read ``HYPERHIVE_SOCKET``, ``_STATE``, ``_AGENT`` and, where they are set, two more.
+
+        Those are ``_BACKOFF_SECONDS`` and ``_GENERATION``.
+        """
         return cls(
             socket=_path(environment, "HYPERHIVE_SOCKET", "the path of agent.sock"),
             state=_path(environment, "HYPERHIVE_STATE", "the agent's state directory"),
             agent=_agent(environment),
             backoff_seconds=_seconds(environment, "HYPERHIVE_BACKOFF_SECONDS", FIRST_SECONDS),
+            generation=_count(environment, "HYPERHIVE_GENERATION"),
         )
 
 
@@ -114,6 +120,15 @@ def _agent(environment: Mapping[str, str]) -> str:
         return wire.check_name(environment.get("HYPERHIVE_AGENT", ""))
     except wire.WireError as error:
         raise SettingsError(f"HYPERHIVE_AGENT: {error}") from None
+
+
+def _count(environment: Mapping[str, str], name: str) -> int | None:
+    value = environment.get(name, "")
+    if not value:
+        return None
+    if not (value.isascii() and value.isdecimal()):
+        raise SettingsError(f"{name} is {value!r}; it is a whole number, 0 or above")
+    return int(value)
 
 
 def _seconds(environment: Mapping[str, str], name: str, default: float) -> float:

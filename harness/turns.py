@@ -42,7 +42,7 @@ class Turns:
         self._cut_off: Kind = "api"
         self._backoff = Backoff(place.backoff_seconds)
         self._host_backoff = Backoff(place.backoff_seconds)
-        self._reports = Reports(link, loop)
+        self._reports = Reports(link, loop, place.generation)
         self._control = Control(link, loop)
         self._tool_calls = ToolCalls(link, loop, self._reports, self._held)
         self._sessions = Sessions(

@@ -8,7 +8,7 @@ and the reply repeats it):
     {"cmd":"recv","wait_seconds":30,"holding":[5]}              → {"ok":true,"messages":[…]}
     {"cmd":"ack","ids":[7]}                                     → {"ok":true,"acked":[7]}
     {"cmd":"recent","limit":20}                                 → {"ok":true,"messages":[…]}
-    {"cmd":"report","event":{"kind":"turn_started",…},"command_id":"…"?}  → {"ok":true}
+    {"cmd":"report","event":{"kind":"turn_started",…},"generation":3?,"command_id":"…"?}  → {"ok":true,"dropped":true?}
     {"cmd":"stream","run":"…","first":0,"events":[…]}           → {"ok":true,"next":2}
     {"cmd":"session"}                                           → {"ok":true,"agent":"coder","role":"agent",…}
 
@@ -16,6 +16,9 @@ An error is ``{"ok":false,"error":"…","code":"invalid|not_found|conflict|forbi
 
 ``holding`` names the messages that the running turn already has and will acknowledge when it ends. Whatever else is not
 acknowledged comes (again): who holds nothing, because it has just been started after a crash, gets everything back.
+
+``generation`` is the container's that a harness runs in (``HYPERHIVE_GENERATION``). A report of an older one than the
+agent has now comes too late: it is dropped, and the reply says so. What it would have acknowledged comes again.
 
 A stream's events are ``{"at":…,"type":…,"data":{…}}``, numbered from 0 in each ``run``. ``dropped`` takes the last
 number of a loss and names it all (``count``, ``first``, ``last``): a batch begins past the host's ``next`` only with
@@ -117,7 +120,7 @@ def encode(value: Mapping[str, Any]) -> bytes:
 
     Raises `WireError` ``too_large`` where the other side would refuse the line.
     """
-    line = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    line = _ENCODER.encode(value).encode() + b"\n"
     if len(line) > MAX_LINE_BYTES:
         raise WireError("too_large", f"a line of {len(line)} bytes; at most {MAX_LINE_BYTES} are allowed")
     return line
@@ -131,17 +134,20 @@ def decode(line: bytes) -> dict[str, Any]:
     """
     if len(line) > MAX_LINE_BYTES:
         raise WireError("too_large", f"a line of over {MAX_LINE_BYTES} bytes")
-    _check_nesting(line)
+    deep = _is_deep(line)
     try:
         # From text: given bytes, json guesses at UTF-16 and lets halves of surrogate pairs through.
-        text = line.decode()
-        value = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant, parse_float=_finite)
+        value = _DECODER.decode(line.decode())
     except WireError:
         raise
     except UnicodeDecodeError as error:
         raise WireError("invalid", f"the line is not UTF-8: {error.reason} at byte {error.start}") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise WireError("invalid", f"the line is not JSON: {error}") from None
+    except RecursionError:
+        deep = True
+    if deep:
+        raise WireError("invalid", f"the line nests deeper than {MAX_NESTING}")
     if b"\\ud" in line or b"\\uD" in line:
         _check_surrogates(value)
     if not isinstance(value, dict):
@@ -149,19 +155,21 @@ def decode(line: bytes) -> dict[str, Any]:
     return value
 
 
-def _check_nesting(line: bytes) -> None:
+def _is_deep(line: bytes) -> bool:
+    """Whether a line that is JSON nests too deep; of any other nothing is said."""
     # Brackets inside strings only overcount, so most lines need no second look.
     if line.count(b"{") + line.count(b"[") <= MAX_NESTING:
-        return
-    depth = 0
-    for token in re.finditer(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', line, re.DOTALL):
-        first = token[0][:1]
-        if first in b"[{":
-            depth += 1
-            if depth > MAX_NESTING:
-                raise WireError("invalid", f"the line nests deeper than {MAX_NESTING}")
-        elif first in b"]}":
-            depth -= 1
+        return False
+    # A string is taken to its quote or to the end of the line, and possessively: one that is not closed would otherwise
+    # be scanned again from each quote in it, and a line of quotes would take hours.
+    brackets = re.sub(rb'"(?:[^"\\]++|\\.?)*+"?', b"", line, flags=re.DOTALL).translate(_AS_ROUND, _NO_BRACKETS)
+    for _ in range(MAX_NESTING):
+        brackets = brackets.replace(b"()", b"")  # the innermost of all, one level a round
+    return bool(brackets)
+
+
+_AS_ROUND = bytes.maketrans(b"[{]}", b"(())")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def _check_surrogates(value: object) -> None:
@@ -174,8 +182,8 @@ def _check_surrogates(value: object) -> None:
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise WireError("invalid", f"the key {twice[:80]!r} stands twice in one object")
     return value
 
@@ -189,6 +197,11 @@ def _finite(digits: str) -> float:
     if math.isinf(number):
         raise WireError("invalid", f"{digits[:80]} is too large for a number")
     return number
+
+
+# Made once: with such options `json.loads` and `json.dumps` make new ones for every line.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_no_constant, parse_float=_finite)
 
 
 def _kind(value: object) -> str:

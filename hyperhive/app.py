@@ -30,8 +30,8 @@ from hyperhive.events.envelope import DAEMON, MANAGER
 from hyperhive.events.log import Log, LogDamaged, LogFailed, LogFull
 from hyperhive.homes import Homes
 from hyperhive.journal import Journal
-from hyperhive.notify import Notifier
 from hyperhive.narrate import narrate
+from hyperhive.notify import Notifier
 from hyperhive.projections import database
 from hyperhive.projections.history import History
 from hyperhive.reactors.adoption import adopt

@@ -92,7 +92,8 @@ class ReportOutcome(Command):
     intent: int
     error: str | None = None
     running: bool = False
-    """Whether the container was seen running after a failure."""
+    """Whether the container was seen running after a failure, and in which generation."""
+    generation: int | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -299,7 +300,8 @@ def report_outcome(hive: Hive, command: ReportOutcome) -> list[Fact]:
         return []
     verb = VERBS[agent.pending]
     if command.error is not None:
-        return [verb.failed(agent=command.agent, error=command.error, running=command.running)]
+        seen = {"running": command.running, "generation": command.generation}
+        return [verb.failed(agent=command.agent, error=command.error, **seen)]
     details: dict[str, Any] = {}
     if verb.runs_after:
         details["generation"] = agent.generation + 1

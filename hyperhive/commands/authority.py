@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.wire import OPERATOR
-from hyperhive.commands import agents, daemon, messages, questions, reports
+from hyperhive.commands import agents, daemon, messages, questions, reports, retention
 from hyperhive.commands.command import Command
 from hyperhive.commands.errors import Forbidden
 from hyperhive.events.envelope import Role
@@ -45,7 +45,10 @@ MAY: dict[type[Command], frozenset[Role]] = {
     daemon.FreezeHive: _PEOPLE,
     daemon.ThawHive: _PEOPLE,
     daemon.RecordDaemonStart: _DAEMON,
+    daemon.RecordRestore: _PEOPLE,
     daemon.RecordDaemonStop: _DAEMON,
+    retention.ForgetMessages: _DAEMON,
+    retention.ReportStreamsTrimmed: _DAEMON,
 }
 """By command: the roles that may give it at all. A command that does not stand here may be given by nobody."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import attrs
 
 from hyperhive.commands.command import Command
+from hyperhive.commands.errors import Conflict
 from hyperhive.events import hive as facts
 from hyperhive.events.envelope import Fact
 from hyperhive.projections.freeze import freeze_of
@@ -37,6 +38,16 @@ class ThawHive(Command):
 
 
 @attrs.frozen(kw_only=True)
+class RecordRestore(Command):
+    """This log has just been taken from a backup; ``epoch`` is a random id for what follows."""
+
+    epoch: str
+    position: int
+    """Where the backup ended."""
+    head: str
+
+
+@attrs.frozen(kw_only=True)
 class RecordDaemonStop(Command):
     """The daemon ends in good order."""
 
@@ -59,6 +70,13 @@ def thaw(hive: Hive, _command: ThawHive) -> list[Fact]:
 def started(_hive: Hive, command: RecordDaemonStart) -> list[Fact]:
     """Note the start."""
     return [facts.DaemonStarted(release=command.release, runtime=command.runtime)]
+
+
+def restored(hive: Hive, command: RecordRestore) -> list[Fact]:
+    """Begin the new epoch at the backup's end; one that goes on from elsewhere is a `Conflict`."""
+    if hive.position != command.position:
+        raise Conflict(f"the backup ended at {command.position}, and the log stands at {hive.position}")
+    return [facts.HiveRestored(epoch=command.epoch, position=command.position, head=command.head)]
 
 
 def stopped(_hive: Hive, _command: RecordDaemonStop) -> list[Fact]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hyperhive.commands import agents, daemon, messages, questions, reports
+from hyperhive.commands import agents, daemon, messages, questions, reports, retention
 from hyperhive.commands.authority import authorize
 from hyperhive.commands.command import Command
 from hyperhive.events.envelope import Cause, Fact
@@ -44,7 +44,10 @@ DECIDERS: dict[type[Command], Callable[[Hive, Any], list[Fact]]] = {
     daemon.FreezeHive: daemon.freeze,
     daemon.ThawHive: daemon.thaw,
     daemon.RecordDaemonStart: daemon.started,
+    daemon.RecordRestore: daemon.restored,
     daemon.RecordDaemonStop: daemon.stopped,
+    retention.ForgetMessages: retention.forget_messages,
+    retention.ReportStreamsTrimmed: retention.streams_trimmed,
 }
 
 

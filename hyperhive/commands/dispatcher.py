@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 
 import attrs
@@ -20,7 +20,7 @@ from hyperhive.commands.decide import cause_of, decide
 from hyperhive.commands.errors import Conflict, Invalid, Unavailable
 from hyperhive.events import codec
 from hyperhive.events.envelope import Recorded
-from hyperhive.events.log import Log, LogFailed, LogFull
+from hyperhive.events.log import Log, LogFailed, LogFull, transaction
 from hyperhive.projections.hive import Hive
 from hyperhive.projections.mirror import Mirror, load
 
@@ -158,6 +158,22 @@ class Dispatcher:
             answer.cancel()
         return () if answer.cancelled() else answer.result()
 
+    def forget_answers(self, ids: Sequence[tuple[str, str]]) -> None:
+        """Let these command ids, each with its actor, be new ones again: what they led to stays.
+
+        Raises `Unavailable` where the log has no room for that, `LogFailed` once the daemon must end.
+        """
+        if self._failed is not None:
+            raise self._failed
+        try:
+            with transaction(self._log.connection):
+                self._log.connection.executemany("DELETE FROM commands WHERE actor = ? AND id = ?", ids)
+        except LogFull as full:
+            raise Unavailable(str(full)) from full
+        except LogFailed as failure:
+            self._fail(failure, _Batch(now=0, asks=[]))
+            raise
+
     def _put(self, command: Command, topics: tuple[Topic, ...] = ()) -> asyncio.Future[Answer]:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
@@ -204,8 +220,14 @@ class Dispatcher:
         for future, answer in batch.answers:
             _resolve(future, answer)
         if batch.facts:
-            for listener in tuple(self._listeners):
-                listener(batch.facts)
+            self._tell(batch.facts)
+
+    def _tell(self, facts: list[Recorded]) -> None:
+        for listener in tuple(self._listeners):
+            try:
+                listener(facts)
+            except Exception as defect:  # noqa: BLE001 - the others hear of it all the same, and the daemon ends
+                self._on_failure(defect)
 
     def _settle(self, ask: _Ask, batch: _Batch) -> None:
         """Decide one command and keep its answer for after the commit, or park it."""

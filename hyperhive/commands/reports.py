@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import attrs
 
@@ -19,6 +21,8 @@ class Report(Command):
     """Something that a harness says about its own session."""
 
     agent: str
+    generation: int | None = None
+    """Of the container that the harness runs in, where it says so."""
 
     @property
     def about(self) -> frozenset[str]:
@@ -58,16 +62,38 @@ class ReportFact(Report):
         return frozenset({self.agent, self.fact.agent})
 
 
+R = TypeVar("R", bound=Report)
+
+
+def is_late(hive: Hive, report: Report) -> bool:
+    """Whether a report comes from an older container than the agent's present one."""
+    agent = hive.agents.get(report.agent)
+    return agent is not None and report.generation is not None and report.generation < agent.generation
+
+
+def _in_time(decider: Callable[[Hive, R], list[Fact]]) -> Callable[[Hive, R], list[Fact]]:
+    """Let nothing follow from a report that comes too late: it says nothing of the container that runs now."""
+
+    @functools.wraps(decider)
+    def decide(hive: Hive, command: R) -> list[Fact]:
+        return [] if is_late(hive, command) else decider(hive, command)
+
+    return decide
+
+
+@_in_time
 def turn_started(_hive: Hive, command: ReportTurnStarted) -> list[Fact]:
     """Note the turn."""
     return [turns.TurnStarted(agent=command.agent, ids=command.ids)]
 
 
+@_in_time
 def turn_ended(hive: Hive, command: ReportTurnEnded) -> list[Fact]:
     """Note the end, and with it the delivery of its mail."""
     return [command.ended, *acknowledged(hive, command.agent, command.ack)]
 
 
+@_in_time
 def fact(hive: Hive, command: ReportFact) -> list[Fact]:
     """Note what is new; a status, a model or a lack of login that is known already is no fact."""
     row = hive.sessions.get(command.agent) or Session(agent=command.agent)

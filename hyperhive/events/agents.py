@@ -35,6 +35,8 @@ class Failed(AgentFact):
     error: str
     running: bool = False
     """Whether the container runs all the same, as it was observed after the failure."""
+    generation: int | None = None
+    """Which generation runs, where one was seen: the former one, or one that the failed action had begun."""
 
 
 @attrs.frozen(kw_only=True)

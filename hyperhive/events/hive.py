@@ -43,3 +43,39 @@ class DaemonStarted(HiveFact):
 @attrs.frozen(kw_only=True)
 class DaemonStopped(HiveFact):
     """The daemon ended in good order; agents may run on."""
+
+
+@attrs.frozen(kw_only=True)
+class MessagesForgotten(HiveFact):
+    """Messages that were delivered, or discarded with their recipient, before a moment left the inboxes.
+
+    What they said stays in the log; what is undelivered or parked stays in its inbox.
+    """
+
+    before: int
+    """Microseconds since 1970."""
+    count: int
+    """As it was found just before; which ones go follows from ``before`` alone."""
+
+
+@attrs.frozen(kw_only=True)
+class StreamsTrimmed(HiveFact):
+    """The oldest events of these agents' turn streams were removed from the host's files."""
+
+    agents: tuple[str, ...]
+    events: int
+    """How many, of all of them together."""
+
+
+@attrs.frozen(kw_only=True)
+class HiveRestored(HiveFact):
+    """From here on this log is a continuation of its own: its past up to ``position`` came out of a backup.
+
+    Two continuations of one backup differ in ``epoch``, a random id, which marks this one's processes from here on.
+    """
+
+    epoch: str
+    position: int
+    """Where the backup ended."""
+    head: str
+    """The hash of the fact there, in hexadecimal."""

@@ -84,7 +84,7 @@ class Log:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        self._insert = str(insert(schema.events).compile(dialect=dialect.dialect()))
+        self._insert = str(insert(schema.events).prefix_with("OR ROLLBACK").compile(dialect=dialect.dialect()))
         self._rows: list[tuple[Any, ...]] = []
         self._versions: dict[str, int] = {}
         self._position, self._hash = 0, GENESIS

@@ -88,6 +88,19 @@ def _decoded(position: int, data: str | bytes) -> Any:
         raise Unreadable(f"the data at position {position} is not JSON: {error}") from error
 
 
+def position_before(connection: sqlite3.Connection, at: int) -> int:
+    """Return the last position that was written before a moment (microseconds since 1970), 0 where there is none.
+
+    By binary search, as far as the log's times only go forwards; where a clock was set back, one of several answers.
+    """
+    low, high = 0, int(connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()[0])
+    while low < high:
+        middle = (low + high + 1) // 2
+        (found,) = connection.execute("SELECT at FROM events WHERE position = ?", (middle,)).fetchone()
+        low, high = (middle, high) if found < at else (low, middle - 1)
+    return low
+
+
 def follow(connection: sqlite3.Connection, selection: Selection) -> Iterator[dict[str, Any]]:
     """Yield facts after the selection's position as they are committed, without end."""
     version = None

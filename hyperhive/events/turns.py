@@ -13,7 +13,7 @@ import msgspec
 
 Status = Literal["idle", "thinking", "compacting", "waiting"]
 
-Tokens = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000_000)]
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=1_000_000_000)]
 """Bounded, since an untrusted harness reports it and SQLite keeps the sum in 64 bits."""
 Dollars = Annotated[float, msgspec.Meta(ge=0, le=1_000_000_000)]
 """Bounded, so that the sum stays a number that JSON can carry."""

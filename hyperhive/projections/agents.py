@@ -138,7 +138,8 @@ def _failed(rows: Rows, recorded: Recorded) -> Iterable[Change]:
     seen = State.RUNNING if event.running else State.STOPPED
     state = seen if row.running or event.running else row.state
     since = recorded.at if state is not row.state else row.since
-    return ((event.agent, _settled(row, state=state, since=since, error=event.error)),)
+    generation = row.generation if event.generation is None else event.generation
+    return ((event.agent, _settled(row, state=state, since=since, error=event.error, generation=generation)),)
 
 
 def _crashed(rows: Rows, recorded: Recorded) -> Iterable[Change]:

@@ -7,16 +7,17 @@ from collections.abc import Iterable
 from hyperhive.events.envelope import Recorded
 from hyperhive.projections.agents import AGENTS
 from hyperhive.projections.freeze import FREEZE
+from hyperhive.projections.identity import IDENTITY
 from hyperhive.projections.messages import MESSAGES
-from hyperhive.projections.projection import Fold, Key, Projection, Row, Rows
+from hyperhive.projections.projection import Fold, Key, Projection, Row, Rows, Sweep
 from hyperhive.projections.questions import QUESTIONS
 from hyperhive.projections.sequences import SEQUENCES
 from hyperhive.projections.sessions import SESSIONS
 
-PROJECTIONS: tuple[Projection, ...] = (AGENTS, MESSAGES, SESSIONS, QUESTIONS, SEQUENCES, FREEZE)
+PROJECTIONS: tuple[Projection, ...] = (AGENTS, MESSAGES, SESSIONS, QUESTIONS, SEQUENCES, FREEZE, IDENTITY)
 
-Changed = tuple[Projection, Key, Row | None]
-"""A row of a projection as it is after a fact, or None where it is gone."""
+Changed = tuple[Projection, Key | Sweep, Row | None]
+"""A row of a projection as it is after a fact, or None where it is gone (with a `Sweep`: where they are)."""
 
 
 class Hive:
@@ -37,6 +38,7 @@ class Hive:
         self.questions = self.rows[QUESTIONS.name]
         self.sequences = self.rows[SEQUENCES.name]
         self.freeze = self.rows[FREEZE.name]
+        self.identity = self.rows[IDENTITY.name]
 
     def become(self, other: Hive) -> None:
         """Take another hive's place, for those who hold on to this one (memory was ahead of a file that was full)."""
@@ -49,7 +51,7 @@ class Hive:
             for key, row in fold(rows, recorded):
                 if row is not None and projection.is_open(row):
                     rows.put(key, row)
-                else:
+                elif row is not None or not isinstance(key, Sweep):  # a sweep takes closed rows, which are not here
                     rows.drop(key)
                 changed.append((projection, key, row))
         self.position = recorded.position

@@ -10,9 +10,9 @@ import json
 from collections.abc import Iterable
 
 from harness.wire import MANAGER, SYSTEM
-from hyperhive.events import agents, messages, questions, turns
+from hyperhive.events import agents, hive, messages, questions, turns
 from hyperhive.events.envelope import Recorded
-from hyperhive.projections.projection import Change, Fold, FrozenRow, Projection, Rows, evolve
+from hyperhive.projections.projection import Change, Fold, FrozenRow, Projection, Rows, Sweep, evolve
 from hyperhive.projections.questions import CANCELLED, EXPIRED
 
 KICK = (
@@ -164,12 +164,22 @@ def _destroyed(rows: Rows, recorded: Recorded) -> Iterable[Change]:
     return changes
 
 
+def _forgotten(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    before = recorded.event.before
+    return [(Sweep(column, before), None) for column in CLOSINGS]
+
+
+CLOSINGS = ("delivered_at", "discarded_at")
+"""What closes a message; so many days later it is forgotten."""
+
 MESSAGES = Projection(
     name="messages",
     row=Message,
     key=("to", "id"),
     is_open=is_open,
+    swept=CLOSINGS,
     folds={
+        hive.MessagesForgotten: _forgotten,
         messages.MessageSent: _sent,
         messages.MessagesHandedOver: _handed_over,
         messages.MessagesAcknowledged: _each(stamp="delivered_at"),

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.sqlite import insert
 from hyperhive.events.envelope import Recorded
 from hyperhive.events.log import read, transaction
 from hyperhive.projections.hive import PROJECTIONS, Changed, Hive
-from hyperhive.projections.projection import Key, Projection, Row
+from hyperhive.projections.projection import Key, Projection, Row, Sweep
 
 REBUILD_BATCH = 10_000
 """Facts folded between two writes of the rows that they changed."""
@@ -58,6 +58,10 @@ def _table(projection: Projection) -> Table:
         # By the last key field alone: it grows with the log, so that new rows stand together on a page. With the first
         # one, a commit on 64 inboxes would write 64 pages more.
         Index(f"{projection.name}_open", projection.key[-1], sqlite_where=text("is_open")),
+        *(
+            Index(f"{projection.name}_{column}", column, sqlite_where=text(f"{column} IS NOT NULL"))
+            for column in projection.swept
+        ),
     )
 
 
@@ -84,6 +88,11 @@ def _key_clause(projection: Projection) -> str:
 
 _UPSERTS = {projection.name: _upsert(projection) for projection in PROJECTIONS}
 _DELETES = {p.name: f"DELETE FROM {p.name} WHERE {_key_clause(p)}" for p in PROJECTIONS}  # noqa: S608 - names are ours
+_SWEEPS = {
+    (p.name, column): f"DELETE FROM {p.name} WHERE {column} < ? AND NOT is_open"  # noqa: S608 - as above
+    for p in PROJECTIONS
+    for column in p.swept
+}
 _MARK = "UPDATE projections SET position = ?"
 
 
@@ -92,16 +101,33 @@ class Mirror:
 
     def __init__(self) -> None:
         self._changes: dict[str, dict[Key, Row | None]] = {projection.name: {} for projection in PROJECTIONS}
+        self._sweeps: list[tuple[str, Sweep]] = []
         self._position = 0
 
     def note(self, position: int, changed: Iterable[Changed]) -> None:
         """Take what one fact changed."""
         for projection, key, row in changed:
-            self._changes[projection.name][key] = row
+            if row is None and isinstance(key, Sweep):
+                self._sweep(projection, key)
+            else:
+                self._changes[projection.name][key] = row
         self._position = position
+
+    def _sweep(self, projection: Projection, sweep: Sweep) -> None:
+        """Take from the batch what changed before the sweep; what the table has from earlier goes when it is written.
+
+        That is first of all, so that a row which the batch changes stays or goes by what it became.
+        """
+        changes = self._changes[projection.name]
+        for key, row in changes.items():
+            if row is not None and not projection.is_open(row) and sweep.takes(row):
+                changes[key] = None
+        self._sweeps.append((projection.name, sweep))
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Write what was noted since the last `clear`; call it in the transaction that appends the facts."""
+        for name, sweep in self._sweeps:
+            connection.execute(_SWEEPS[name, sweep.column], (sweep.before,))
         for projection in PROJECTIONS:
             changes = self._changes[projection.name]
             if not changes:
@@ -117,6 +143,7 @@ class Mirror:
 
     def clear(self) -> None:
         """Forget what was noted: it is written, or void."""
+        self._sweeps.clear()
         for changes in self._changes.values():
             changes.clear()
 
@@ -140,7 +167,9 @@ def load(connection: sqlite3.Connection) -> Hive:
     hive.position = connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()[0]
     for projection in PROJECTIONS:
         rows = hive.rows[projection.name]
-        for key, row in read_rows(connection, projection, "WHERE is_open"):
+        # By name: for the order SQLite would rather go through every row by its key.
+        clause = f"INDEXED BY {projection.name}_open WHERE is_open"
+        for key, row in read_rows(connection, projection, clause):
             rows.put(key, row)
     return hive
 

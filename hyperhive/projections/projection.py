@@ -19,8 +19,8 @@ from hyperhive.events.envelope import Recorded
 Key = Any
 """A row's key: its one key field, or the tuple of them."""
 Row = Any
-Change = tuple[Key, Row | None]
-"""A row as it is now, or None where it is gone."""
+Change = tuple["Key | Sweep", Row | None]
+"""A row as it is now, or None where it is gone; a `Sweep` and None for all rows that it takes."""
 Fold = Callable[["Rows", Recorded], Iterable[Change]]
 
 
@@ -29,6 +29,24 @@ class FrozenRow(msgspec.Struct, frozen=True, gc=False):
 
     It holds no other rows, so that there is nothing in it for the garbage collector.
     """
+
+
+@attrs.frozen
+class Sweep:
+    """Stands in the place of a key: every closed row whose ``column`` is less than ``before`` is gone.
+
+    Closed rows stand in the table alone, where a fold does not see them. So it says which ones go, and whoever mirrors
+    it removes them: the same rows in a live table and in one that is folded anew, because the table holds what the
+    facts before this one made.
+    """
+
+    column: str
+    before: int
+
+    def takes(self, row: Row) -> bool:
+        """Whether a closed row goes."""
+        value = getattr(row, self.column)
+        return value is not None and value < self.before
 
 
 evolve = msgspec.structs.replace
@@ -76,6 +94,8 @@ class Projection:
     folds: Mapping[type, Fold]
     is_open: Callable[[Row], bool] = _always
     """Whether a row is still read by decisions and live views; a closed one is read from the table."""
+    swept: tuple[str, ...] = ()
+    """The columns that a `Sweep` may name; each has an index, so that a sweep costs what it takes."""
     revision: int = 1
     """Counted up when a fold changes its meaning: a start then rebuilds the table from the log."""
 

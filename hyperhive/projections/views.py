@@ -31,6 +31,9 @@ class Kept:
     """Whether a login to Claude is among it."""
 
 
+MAX_SHOWN_CHARACTERS = 1_000
+
+
 def agent_row(hive: Hive, agent: Agent) -> dict[str, Any]:
     """Show one agent as host.sock version 1 does; the flags are independent of each other."""
     session = hive.sessions.get(agent.name) or Session(agent=agent.name)
@@ -45,7 +48,7 @@ def agent_row(hive: Hive, agent: Agent) -> dict[str, Any]:
         "parent": None if agent.name == MANAGER else MANAGER,
         "deployed_sha": None,
         "active_model": session.model,
-        "status_text": (session.status_text or session.status) if running else None,
+        "status_text": shortened(session.status_text or session.status) if running else None,
         "status_set_at": rfc3339(session.status_at) if running and session.status_at else None,
         "url": None,
         "state": agent.state.value,
@@ -55,7 +58,7 @@ def agent_row(hive: Hive, agent: Agent) -> dict[str, Any]:
         "generation": agent.generation,
         "quarantined": agent.quarantined,
         "status": session.status if running else None,
-        "error": agent.error or session.error,
+        "error": shortened(agent.error or session.error),
         "turns": session.turns,
         "failed_turns": session.failed_turns,
         "cost_usd": round(session.cost_usd, 6),
@@ -67,6 +70,13 @@ def agent_row(hive: Hive, agent: Agent) -> dict[str, Any]:
         },
         "undelivered": len(hive.messages.group(agent.name)),
     }
+
+
+def shortened(text: str | None) -> str | None:
+    """Show a text's beginning in a row of a list, and that there is more of it; the log has it whole."""
+    if text is None or len(text) <= MAX_SHOWN_CHARACTERS:
+        return text
+    return f"{text[:MAX_SHOWN_CHARACTERS]}… ({len(text)} characters)"
 
 
 def message_row(row: Message) -> dict[str, Any]:

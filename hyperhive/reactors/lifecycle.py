@@ -138,13 +138,15 @@ class Lifecycle:
             error = await self._attempt(agent, STEPS[agent.pending])
             if error is not None:
                 log.error("action_failed", action=agent.pending.value, stream=f"agent-{agent.name}", error=error)
+            running, generation = (False, None) if error is None else await self._seen(agent)
             await self._report(
                 ReportOutcome(
                     actor=DAEMON,
                     agent=agent.name,
                     intent=agent.pending_position,
                     error=error,
-                    running=error is not None and await self._still_runs(agent),
+                    running=running,
+                    generation=generation,
                     cause=Cause(agent.pending_position, agent.pending_correlation or agent.pending_position),
                 ),
             )
@@ -178,7 +180,7 @@ class Lifecycle:
         except TimeoutError:
             return f"{agent.pending} did not end within {self._deadline_seconds:g} s"
         except (RuntimeTrouble, DirectoryError, OSError) as trouble:
-            return str(trouble)[-MAX_ERROR_CHARACTERS:]
+            return _told(trouble)
         except Exception as defect:
             # An intent without an outcome would be tried again at once, for ever.
             log.exception("action_broke", stream=f"agent-{agent.name}")
@@ -201,17 +203,25 @@ class Lifecycle:
                 if agent.purge:
                     await self._home.clear(name)
 
-    async def _still_runs(self, agent: Agent) -> bool:
+    async def _seen(self, agent: Agent) -> tuple[bool, int | None]:
+        """Look whether the container runs after a failure, and in which generation."""
         try:
             async with asyncio.timeout(self._deadline_seconds):
-                return await self._runs(agent.name)
+                found = [container for container in await self._runtime.list() if container.name == agent.name]
         except Exception:
             log.exception("not_observed", stream=f"agent-{agent.name}")
-            return agent.running  # nothing was seen; the crash watch looks again
+            return agent.running, None  # nothing was seen; the crash watch looks again
+        running = [container.generation for container in found if container.running]
+        return bool(running), running[0] if running else None
 
-    async def _runs(self, name: str, generation: int | None = None) -> bool:
+    async def _runs(self, name: str, generation: int) -> bool:
         return any(
-            found.running and generation in (None, found.generation)
+            found.running and found.generation == generation
             for found in await self._runtime.list()
             if found.name == name
         )
+
+
+def _told(trouble: Exception) -> str:
+    """Return the end of what it says; a path in it may have bytes that are no text, which no event can keep."""
+    return str(trouble).encode(errors="backslashreplace").decode()[-MAX_ERROR_CHARACTERS:]

@@ -36,7 +36,7 @@ def boot_id() -> str:
 
 
 def find(pid: int) -> Process | None:
-    """Return the living process of this number; a zombie is not living."""
+    """Return the living process of this number; a zombie is not living, unless only its first thread is one."""
     fields = _stat(pid)
     return Process(pid=pid, start_ticks=int(fields[19])) if fields else None
 
@@ -74,21 +74,13 @@ def children(pid: int) -> list[int]:
 
 def command_line(pid: int) -> tuple[str, ...]:
     """Return its argv, empty where it is gone or a zombie."""
-    try:
-        raw = (_PROC / str(pid) / "cmdline").read_bytes()
-    except _GONE:
-        return ()
-    return tuple(os.fsdecode(argument) for argument in raw.split(b"\0")[:-1])
+    return tuple(os.fsdecode(argument) for argument in _memory(pid, "cmdline").split(b"\0")[:-1])
 
 
 def variable(pid: int, name: str) -> str | None:
     """Return a variable of the environment that it was started with, where it may be read."""
-    try:
-        raw = (_PROC / str(pid) / "environ").read_bytes()
-    except _GONE:
-        return None
     prefix = f"{name}=".encode()
-    for entry in raw.split(b"\0"):
+    for entry in _memory(pid, "environ").split(b"\0"):
         if entry.startswith(prefix):
             return os.fsdecode(entry[len(prefix) :])
     return None
@@ -133,12 +125,36 @@ def _boot_time() -> int:
 
 
 def _stat(pid: int) -> list[bytes]:
-    """Return the fields of a living process, or nothing."""
+    """Return the fields of a living process, or nothing.
+
+    One whose first thread has ended looks like a zombie, but it lives, and keeps its children, until its last has.
+    """
     try:
         fields = _fields(pid)
     except _GONE:
         return []
-    return [] if fields[0] in {b"Z", b"X"} else fields
+    state, threads = fields[0], int(fields[17])
+    return [] if state in {b"Z", b"X"} and threads <= 1 else fields
+
+
+def _memory(pid: int, name: str) -> bytes:
+    """Return a file that the kernel reads from a process's memory; empty where there is none, or it may not be read.
+
+    A first thread that has ended has no memory any more; the others of the process still have it.
+    """
+    process = _PROC / str(pid)
+    with contextlib.suppress(*_GONE):
+        try:
+            raw = (process / name).read_bytes()
+        except ProcessLookupError:
+            raw = b""
+        if raw:
+            return raw
+        for thread in (process / "task").iterdir():
+            with contextlib.suppress(*_GONE):
+                if raw := (thread / name).read_bytes():
+                    return raw
+    return b""
 
 
 def _fields(pid: int) -> list[bytes]:

@@ -15,6 +15,7 @@ from hyperhive.commands.dispatcher import Answer, Dispatcher
 from hyperhive.commands.errors import Conflict, Forbidden, Invalid, Unavailable
 from hyperhive.commands.messages import AcknowledgeMail, SendMessage, TakeMail
 from hyperhive.commands.questions import AskQuestion
+from hyperhive.commands.reports import is_late
 from hyperhive.events.envelope import Role, actor_of_agent, rfc3339
 from hyperhive.events.messages import MessagesAcknowledged, MessagesHandedOver
 from hyperhive.events.stream_store import StreamGap
@@ -84,6 +85,7 @@ class _AskOperator:
 @attrs.frozen(kw_only=True)
 class _Report:
     event: dict[str, Any]
+    generation: Number | None = None
     command_id: str | None = None
 
 
@@ -178,9 +180,18 @@ class AgentSocket:
 
     async def _report(self, request: Request) -> Reply:
         said = read(request, _Report)
-        id_ = command_id(said.command_id)
-        await self._host.dispatcher.dispatch(report_of(said.event, actor=self._actor, agent=self._name, command_id=id_))
-        return {"ok": True}
+        report = report_of(
+            said.event,
+            actor=self._actor,
+            agent=self._name,
+            command_id=command_id(said.command_id),
+            generation=said.generation,
+        )
+        facts = await self._host.dispatcher.dispatch(report)
+        if facts or not is_late(self._host.dispatcher.hive, report):
+            return {"ok": True}
+        log.info("report_too_late", stream=f"turn-{self._name}", generation=report.generation)
+        return {"ok": True, "dropped": True}
 
     async def _stream(self, request: Request) -> Reply:
         said = read(request, _Stream)

@@ -13,7 +13,6 @@ from hyperhive.events.envelope import Recorded
 from hyperhive.projections.agents import Agent
 from hyperhive.projections.freeze import freeze_of
 
-
 Interrupt = Literal["cancel", "freeze"]
 """``cancel``: the operator ended this turn, its mail counts as read. ``freeze``: it goes on once the hive is thawed."""
 

@@ -118,15 +118,17 @@ _KINDS: dict[str, Callable[[dict[str, Any], dict[str, Any]], Report]] = {
 }
 
 
-def report_of(event: dict[str, Any], *, actor: Actor, agent: str, command_id: str | None) -> Report:
-    """Read a report; raise `Invalid` or `TooLarge`."""
+def report_of(
+    event: dict[str, Any], *, actor: Actor, agent: str, command_id: str | None, generation: int | None = None
+) -> Report:
+    """Read a report; raise `Invalid` or `TooLarge`. ``generation`` is of the container that it comes from."""
     size = len(msgspec.json.encode(event))
     if size > MAX_REPORT_BYTES:
         raise TooLarge(f"a report of {size} bytes; at most {MAX_REPORT_BYTES} are allowed (the stream takes more)")
     kind = event.get("kind")
     if not isinstance(kind, str) or not 1 <= len(kind) <= MAX_KIND_CHARACTERS:
         raise Invalid(f'a report has a kind of 1 to {MAX_KIND_CHARACTERS} characters, such as "turn_started"')
-    common: dict[str, Any] = {"actor": actor, "agent": agent, "id": command_id}
+    common: dict[str, Any] = {"actor": actor, "agent": agent, "id": command_id, "generation": generation}
     if kind in _KINDS:
         return _KINDS[kind](common, event)
     detail = {key: value for key, value in event.items() if key != "kind"}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
+import stat
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -28,6 +30,14 @@ class TurnStreams:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._append, agent, run, first, events)
 
+    async def trim(self, agent: str, *, before: int, keep: int) -> int:
+        """Remove what came before a moment (microseconds since 1970) or is not among the newest; return how many.
+
+        An agent without a file has nothing to lose. Raises `sqlite3.Error` and `OSError`.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._trim, agent, before, keep)
+
     async def forget(self, agent: str) -> None:
         """Close an agent's file, before its directory goes."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._forget, agent)
@@ -47,6 +57,16 @@ class TurnStreams:
         except sqlite3.Error:
             self._forget(agent)  # the next batch opens the file anew
             raise
+
+    def _trim(self, agent: str, before: int, keep: int) -> int:
+        store = self._stores.get(agent)
+        if store is not None:
+            return store.trim(before=before, keep=keep)
+        path = self._path_of(agent)
+        if not stat.S_ISREG(path.lstat().st_mode if path.exists() else 0):
+            return 0
+        with contextlib.closing(StreamStore(path)) as store:
+            return store.trim(before=before, keep=keep)
 
     def _forget(self, agent: str) -> None:
         store = self._stores.pop(agent, None)

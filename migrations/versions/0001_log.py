@@ -34,18 +34,18 @@ CREATE TABLE commands (
 TRIGGERS = (
     """
 CREATE TRIGGER events_refuse_update BEFORE UPDATE ON events BEGIN
-  SELECT RAISE(ABORT, 'the log is append-only: an event cannot be changed');
+  SELECT RAISE(ROLLBACK, 'the log is append-only: an event cannot be changed');
 END""",
     """
 CREATE TRIGGER events_refuse_delete BEFORE DELETE ON events BEGIN
-  SELECT RAISE(ABORT, 'the log is append-only: an event cannot be deleted');
+  SELECT RAISE(ROLLBACK, 'the log is append-only: an event cannot be deleted');
 END""",
     """
 CREATE TRIGGER events_refuse_replace BEFORE INSERT ON events
 WHEN NEW.position IS NOT (SELECT coalesce(max(position), 0) + 1 FROM events)
   OR NEW.version IS NOT (SELECT coalesce(max(version), 0) + 1 FROM events WHERE stream = NEW.stream)
 BEGIN
-  SELECT RAISE(ABORT, 'the log is append-only: not the next position and version');
+  SELECT RAISE(ROLLBACK, 'the log is append-only: not the next position and version');
 END""",
 )
 

@@ -26,12 +26,20 @@ from hyperhive.commands.agents import (
 )
 from hyperhive.commands.authority import MAY, authorize
 from hyperhive.commands.command import Command
-from hyperhive.commands.daemon import CreateHive, FreezeHive, RecordDaemonStart, RecordDaemonStop, ThawHive
+from hyperhive.commands.daemon import (
+    CreateHive,
+    FreezeHive,
+    RecordDaemonStart,
+    RecordDaemonStop,
+    RecordRestore,
+    ThawHive,
+)
 from hyperhive.commands.decide import DECIDERS, decide
 from hyperhive.commands.errors import Forbidden
 from hyperhive.commands.messages import AcknowledgeMail, RequeueMessage, SendMessage, TakeMail
 from hyperhive.commands.questions import AnswerQuestion, AskQuestion, CancelQuestion, ExpireQuestion
 from hyperhive.commands.reports import ReportFact, ReportTurnEnded, ReportTurnStarted
+from hyperhive.commands.retention import ForgetMessages, ReportStreamsTrimmed
 from hyperhive.events.envelope import DAEMON, MANAGER, OPERATOR, Actor, Role, actor_of_agent
 from hyperhive.events.turns import ModelChanged, TurnEnded
 from hyperhive.projections.hive import Hive
@@ -73,6 +81,9 @@ TABLE: dict[type[Command], str] = {
     CreateHive: "daemon",
     RecordDaemonStart: "daemon",
     RecordDaemonStop: "daemon",
+    RecordRestore: "operator",
+    ForgetMessages: "daemon",
+    ReportStreamsTrimmed: "daemon",
 }
 """What the contract says, written a second time and by hand: a role that gains a command must gain it here, too."""
 
@@ -102,6 +113,9 @@ def command_of(kind: type[Command], actor: Actor) -> Command:
         CreateHive: {"hive": "x"},
         RecordDaemonStart: {"release": "1", "runtime": "process"},
         RecordDaemonStop: {},
+        RecordRestore: {"epoch": "x", "position": 0, "head": "00"},
+        ForgetMessages: {"before": 1, "count": 1},
+        ReportStreamsTrimmed: {"agents": ("tester",), "events": 1},
     }
     return kind(actor=actor, **fields.get(kind, {"agent": "tester"}))
 

@@ -16,8 +16,12 @@ class TestPlace:
     def test_comes_from_the_environment(self) -> None:
         """Three variables say where a harness lives."""
         assert Place.from_environment(GOOD) == Place(
-            socket=Path("/run/agent.sock"), state=Path("/state"), agent="coder", backoff_seconds=2.0
+            socket=Path("/run/agent.sock"), state=Path("/state"), agent="coder", backoff_seconds=2.0, generation=None
         )
+
+    def test_generation(self) -> None:
+        """Where the host says which of its starts this is, the harness knows."""
+        assert Place.from_environment({**GOOD, "HYPERHIVE_GENERATION": "12"}).generation == 12
 
     @pytest.mark.parametrize(
         ("change", "said"),
@@ -27,6 +31,8 @@ class TestPlace:
             ({"HYPERHIVE_AGENT": "Not A Name"}, "HYPERHIVE_AGENT: 'Not A Name' is not an agent's name"),
             ({"HYPERHIVE_BACKOFF_SECONDS": "soon"}, "HYPERHIVE_BACKOFF_SECONDS is 'soon'; it is a number"),
             ({"HYPERHIVE_BACKOFF_SECONDS": "0"}, "above 0"),
+            ({"HYPERHIVE_GENERATION": "first"}, "HYPERHIVE_GENERATION is 'first'; it is a whole number"),
+            ({"HYPERHIVE_GENERATION": "-1"}, "HYPERHIVE_GENERATION is '-1'; it is a whole number, 0 or above"),
         ],
     )
     def test_says_what_would_be_right(self, change: dict[str, str], said: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import attrs
 from hypothesis import strategies as st
 
-from hyperhive.commands import agents, daemon, messages, questions, reports
+from hyperhive.commands import agents, daemon, messages, questions, reports, retention
 from hyperhive.commands.command import Command
 from hyperhive.commands.errors import Refused
 from hyperhive.events import turns
@@ -17,6 +17,7 @@ from hyperhive.projections.hive import Hive
 from hyperhive.projections.questions import Question, Status
 from hyperhive.projections.sequences import QUESTION, next_id
 from tests.commands.desk import Desk
+from tests.language import DAWN
 
 NAMES = ("manager", "coder", "reviewer")
 
@@ -104,6 +105,12 @@ def _answer(hive: Hive, name: str, number: int) -> Command:
     return questions.AnswerQuestion(actor=OPERATOR, question=number, text="this one", closed=closed)
 
 
+def _forget(hive: Hive, _name: str, number: int) -> Command:
+    # Somewhere in the past of a history, which goes on by a second with each batch of a few facts; or in its future.
+    before = DAWN + hive.position * number * 20_000
+    return retention.ForgetMessages(actor=DAEMON, before=before, count=number)
+
+
 MAKERS: dict[type[Command], Callable[[Hive, str, int], Command]] = {
     messages.SendMessage: _send,
     messages.TakeMail: lambda _, name, __: messages.TakeMail(actor=actor_of_agent(name), to=name),
@@ -147,6 +154,13 @@ MAKERS: dict[type[Command], Callable[[Hive, str, int], Command]] = {
     daemon.CreateHive: lambda *_: daemon.CreateHive(actor=DAEMON, hive="h1"),
     daemon.RecordDaemonStart: lambda *_: daemon.RecordDaemonStart(actor=DAEMON, release="1", runtime="process"),
     daemon.RecordDaemonStop: lambda *_: daemon.RecordDaemonStop(actor=DAEMON),
+    daemon.RecordRestore: lambda hive, _, number: daemon.RecordRestore(
+        actor=OPERATOR, epoch=f"e{number}", position=hive.position, head="00"
+    ),
+    retention.ForgetMessages: _forget,
+    retention.ReportStreamsTrimmed: lambda _, name, number: retention.ReportStreamsTrimmed(
+        actor=DAEMON, agents=(name,), events=number
+    ),
     daemon.FreezeHive: lambda *_: daemon.FreezeHive(actor=OPERATOR),
     daemon.ThawHive: lambda *_: daemon.ThawHive(actor=OPERATOR),
 }

@@ -128,6 +128,8 @@ class MemoryRuntime:
             yield
             await self.moment()
         except asyncio.CancelledError:
+            for _ in range(5):
+                await asyncio.sleep(0)  # a real one has to kill first what it has begun
             self.ended.append(f"{verb} {name}")
             raise
         finally:

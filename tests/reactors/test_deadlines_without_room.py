@@ -24,8 +24,8 @@ class TestWithoutRoom:
             async with full(desk):
                 deadlines = Deadlines(desk.dispatcher, wall=lambda: desk.now + 61_000_000, boot=lambda: 0.0)
                 reactor = asyncio.create_task(deadlines.run())
-                tried = desk.statements.count("ROLLBACK")
-                await until(lambda: desk.statements.count("ROLLBACK") > tried)
+                tried = desk.statements.count("BEGIN IMMEDIATE")
+                await until(lambda: desk.statements.count("BEGIN IMMEDIATE") > tried)
                 assert not reactor.done()
             await desk.dispatcher.dispatch(AskQuestion(actor=MANAGER, question="something that wakes it"))
             await until(lambda: all(row.deadline_at is None for row in desk.hive.questions.values()))

@@ -22,6 +22,7 @@ from hyperhive.commands.agents import (
 from hyperhive.config import DirectoryError
 from hyperhive.events import agents as facts
 from hyperhive.events.envelope import OPERATOR
+from hyperhive.events.log import LogFailed
 from hyperhive.projections.agents import State
 from hyperhive.reactors.lifecycle import MAX_ERROR_CHARACTERS
 from hyperhive.runtimes.protocol import RuntimeFailed
@@ -249,6 +250,7 @@ class TestFailures:
             (DirectoryError("no permission to write in /data"), "no permission to write in /data"),
             (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
             (ValueError("a defect"), "the daemon met a defect of its own: ValueError('a defect')"),
+            (DirectoryError("/data/\udcff is full"), "/data/\\udcff is full"),
             (DirectoryError("x" * 9_000 + "the end"), "x" * (MAX_ERROR_CHARACTERS - 7) + "the end"),
         ],
     )
@@ -292,9 +294,9 @@ class TestFailures:
             await stage.ask(SpawnAgent(**CODER))
             stage.homes.broken["prepare"] = DirectoryError("it is broken")
             async with full(stage.desk):
-                tried = stage.desk.statements.count("ROLLBACK")
+                tried = stage.desk.statements.count("BEGIN IMMEDIATE")
                 working = asyncio.gather(*stage.lifecycle.tick())
-                await until(lambda: stage.desk.statements.count("ROLLBACK") >= tried + 3)
+                await until(lambda: stage.desk.statements.count("BEGIN IMMEDIATE") >= tried + 3)
                 assert stage.lifecycle.tick() == []
             await working
             assert [type(fact) for fact in stage.facts() if isinstance(fact, facts.AgentFact)] == [
@@ -312,12 +314,13 @@ class TestFailures:
             stage = Stage(hive_db, MemoryRuntime())
             await stage.ask(SpawnAgent(**CODER))
             stage.desk.log.close()
+            with pytest.raises(LogFailed):
+                await stage.ask(SpawnAgent(actor=OPERATOR, agent="abel"))
             reactor = asyncio.create_task(stage.lifecycle.run())
-            await until(lambda: stage.desk.failures)
-            moments = stage.runtime.moments
-            for _ in range(100):
+            for _ in range(200):
                 await asyncio.sleep(0)
-            assert stage.runtime.moments == moments
+            assert [act for act in stage.runtime.acts if act.endswith("coder 1")] == ["create coder 1", "start coder 1"]
+            assert stage.runtime.moments < 20
             reactor.cancel()
 
         run(story())

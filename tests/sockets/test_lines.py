@@ -34,6 +34,11 @@ RUBBISH: dict[str, tuple[bytes, str]] = {
     "a key twice inside": (b'{"cmd":"echo","text":[{"a":1,"a":1}]}\n', "'a' stands twice"),
     "too deep": (b'{"text":' + b"[" * 64 + b"]" * 64 + b"}\n", "nests deeper than 64"),
     "much too deep": (b"[" * 1_000_000 + b"\n", "nests deeper than 64"),
+    "quotes without end": (b'{"text":[' + b"[]," * 70 + b'"' + b'\\"' * 500_000 + b"\n", "not JSON"),
+    "a key twice among many": (
+        ("{" + "".join(f'"{key}":1,' for key in range(90_000)) + '"z":1,"z":2}\n').encode(),
+        "'z' stands twice",
+    ),
     "a NUL": (b'{"cmd":"echo"}\0\n', "not JSON"),
 }
 
@@ -299,6 +304,7 @@ class TestTooMuch:
         async def story() -> tuple[int, dict[str, object]]:
             async with serving(place / "s") as (server, _):
                 greedy, modest = await Client.of(place / "s"), await Client.of(place / "s")
+                await until(lambda: len(server.connections) == 2)
                 greedy.stop_reading()
                 await greedy.send(*({"cmd": "long", "size": 1_000_000, "id": number} for number in range(8)))
                 await until(lambda: len(server.connections) == 1)
@@ -313,6 +319,7 @@ class TestTooMuch:
         async def story() -> tuple[int, int]:
             async with serving(place / "s") as (server, _):
                 clients = [await Client.of(place / "s") for _ in range(8)]
+                await until(lambda: len(server.connections) == 8)
                 for client in clients:
                     client.stop_reading()
                     await client.send(*({"cmd": "long", "size": 1_000_000, "id": number} for number in range(4)))
@@ -338,6 +345,25 @@ class TestTooMuch:
                 return taken_by_then
 
         assert asyncio.run(story()) < 2_000
+
+    def test_many_clients_send_much(self, place: Path) -> None:
+        """Many clients that send large lines, all at once, to one socket do not make another's wait for them all."""
+        line = b'{"cmd":"echo","junk":[' + b",".join([b"[]"] * 10_000) + b"]}\n"
+
+        async def story() -> int:
+            async with serving(place / "one") as (_, one), serving(place / "other"):
+                greedy, other = [await Client.of(place / "one") for _ in range(60)], await Client.of(place / "other")
+                for client in greedy:
+                    await client.ask({})
+                sending = [asyncio.create_task(client.send(*[line] * 5)) for client in greedy]
+                await until(lambda: len(one.seen) > len(greedy))
+                await other.ask({"text": "me"})
+                taken_by_then = len(one.seen) + one.refused - len(greedy)
+                for task in sending:
+                    task.cancel()
+                return taken_by_then
+
+        assert asyncio.run(story()) < 60
 
     def test_too_many_connections(self, place: Path) -> None:
         """A connection too many is told so and closed; when one leaves there is room again."""

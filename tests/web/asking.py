@@ -19,7 +19,7 @@ class Answer:
     body: bytes
 
 
-async def ask(app: ASGIApp, path: str, *, method: str = "GET", **headers: str) -> Answer:
+async def ask(app: ASGIApp, path: str, *, method: str = "GET", query: str = "", **headers: str) -> Answer:
     """Send one request; underscores in names of headers become hyphens. ``host`` is the right one unless given."""
     given = {"host": HOST, **{name.replace("_", "-"): value for name, value in headers.items()}}
     scope: dict[str, Any] = {
@@ -30,7 +30,7 @@ async def ask(app: ASGIApp, path: str, *, method: str = "GET", **headers: str) -
         "scheme": "http",
         "path": path,
         "raw_path": path.encode(),
-        "query_string": b"",
+        "query_string": query.encode(),
         "root_path": "",
         "headers": [(name.encode(), value.encode("latin-1")) for name, value in given.items()],
         "server": ("127.0.0.1", 7000),
