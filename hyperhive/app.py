@@ -27,18 +27,20 @@ from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.commands.errors import Refused
 from hyperhive.config import Config, Directories, DirectoryError
 from hyperhive.events.envelope import DAEMON, MANAGER
-from hyperhive.events.log import Log, LogDamaged, LogFailed, LogFull
+from hyperhive.events.log import LogDamaged, LogFailed, LogFull
 from hyperhive.homes import Homes
 from hyperhive.journal import Journal
 from hyperhive.narrate import narrate
 from hyperhive.notify import Notifier
 from hyperhive.projections import database
 from hyperhive.projections.history import History
+from hyperhive.projections.identity import mark_of
 from hyperhive.reactors.adoption import adopt
 from hyperhive.reactors.crash_watch import CrashWatch
 from hyperhive.reactors.deadlines import Deadlines
 from hyperhive.reactors.lifecycle import Home, Lifecycle
 from hyperhive.reactors.loop import Interval, every
+from hyperhive.reactors.retention import INTERVAL_SECONDS, Retention
 from hyperhive.rehearsal.scenario import ScenarioError, load_scenario
 from hyperhive.rehearsal.server import serve_rehearsal
 from hyperhive.runtimes.choose import choose
@@ -120,7 +122,7 @@ async def _serve(settings: Settings, directories: Directories, rehearse: Path | 
             on_failure=lambda error: None if failed.done() else failed.set_exception(error),
         )
         dispatcher.listen(narrate)
-        hive_id = await _identity(dispatcher, journal)
+        hive_id = await _identity(dispatcher)
         runtime = await choose(settings.config.runtime, run_dir=directories.run, hive=hive_id)
         await dispatcher.dispatch(RecordDaemonStart(actor=DAEMON, release=version(), runtime=runtime.name))
         async with contextlib.AsyncExitStack() as stack:
@@ -320,8 +322,12 @@ class Daemon:
 
         def adjust(config: Config) -> None:
             lifecycle.adjust(**_of_lifecycle(config))
+            retention.adjust(config.retention)
             interval.change(config.crash_watch.interval_seconds)
 
+        retention = Retention(
+            self._dispatcher, self._directories.hive_db, self._streams, self._config.retention, clock=_now
+        )
         self._settings.follow(adjust)
         deadlines = Deadlines(self._dispatcher, wall=_now)
         watch = CrashWatch(self._dispatcher, self._runtime)
@@ -330,6 +336,7 @@ class Daemon:
             deadlines.run(),
             self._tombstones.run(),
             every(interval, watch.tick, name="crash_watch"),
+            every(INTERVAL_SECONDS, retention.tick, name="retention"),
         )
         for loop in loops:
             self.reactors.append(asyncio.create_task(loop))
@@ -356,10 +363,10 @@ def _of_lifecycle(config: Config) -> dict[str, Any]:
     }
 
 
-async def _identity(dispatcher: Dispatcher, journal: Log) -> str:
-    """Return the hive's id, making it with the first fact."""
+async def _identity(dispatcher: Dispatcher) -> str:
+    """Return the id that marks the hive's processes, making it with the first fact."""
     await dispatcher.dispatch(CreateHive(actor=DAEMON, hive=secrets.token_hex(8)))
-    return str(journal.read(1, 1)[0].event.hive)
+    return mark_of(dispatcher.hive.identity)
 
 
 def _port(kept: Path) -> int:

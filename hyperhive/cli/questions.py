@@ -82,7 +82,9 @@ def _offered(number: int, chosen: tuple[int, ...]) -> list[str]:
     from hyperhive.cli import client  # noqa: PLC0415 - as above
 
     rows = client.call("questions", all=True, limit=1_000)["questions"]
-    offered: list[str] = next((row["options"] for row in rows if row["id"] == number), [])
+    offered: list[str] | None = next((row["options"] for row in rows if row["id"] == number), None)
+    if offered is None:
+        raise client.Refused(f"no question {number} among the newest; hyperhive questions lists them", "not_found")
     for position in chosen:
         if position > len(offered):
             raise click.BadParameter(

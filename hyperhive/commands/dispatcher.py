@@ -151,12 +151,12 @@ class Dispatcher:
         if seconds <= 0:
             return await self._put(command)
         answer = self._put(command, topics)
+        # Changes nothing where the answer comes in the same moment as the end of the wait.
+        end = answer.get_loop().call_later(seconds, _resolve, answer, ())
         try:
-            await asyncio.wait((answer,), timeout=seconds)
+            return await answer
         finally:
-            # Changes nothing where the answer came in the same moment as the end of the wait.
-            answer.cancel()
-        return () if answer.cancelled() else answer.result()
+            end.cancel()
 
     def forget_answers(self, ids: Sequence[tuple[str, str]]) -> None:
         """Let these command ids, each with its actor, be new ones again: what they led to stays.

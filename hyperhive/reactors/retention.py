@@ -77,7 +77,7 @@ class Retention:
         try:
             while (found := await asyncio.to_thread(self._due, before)) is not None:
                 await self._dispatcher.dispatch(
-                    ForgetMessages(actor=DAEMON, at=now, before=found.before, count=found.count)
+                    ForgetMessages(actor=DAEMON, before=found.before, count=found.count)
                 )
                 count += found.count
         finally:
@@ -104,7 +104,7 @@ class Retention:
                 trimmed[name] = count
                 log.info("stream_trimmed", stream=f"agent-{name}", events=count)
         await self._dispatcher.dispatch(
-            ReportStreamsTrimmed(actor=DAEMON, at=now, agents=tuple(trimmed), events=sum(trimmed.values()))
+            ReportStreamsTrimmed(actor=DAEMON, agents=tuple(trimmed), events=sum(trimmed.values()))
         )
 
     async def _forget_answers(self, now: int) -> None:

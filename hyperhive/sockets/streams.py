@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import stat
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,8 +18,12 @@ from hyperhive.events.stream_store import StreamStore
 class TurnStreams:
     """Appends to agents' streams, one batch after the other."""
 
-    def __init__(self, path_of: Callable[[str], Path]) -> None:
+    def __init__(
+        self, path_of: Callable[[str], Path], *, clock: Callable[[], int] = lambda: time.time_ns() // 1_000
+    ) -> None:
         self._path_of = path_of
+        self._clock = clock
+        """Microseconds since 1970."""
         self._stores: dict[str, StreamStore] = {}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="streams")
 
@@ -51,7 +56,7 @@ class TurnStreams:
     def _append(self, agent: str, run: str, first: int, events: Sequence[dict[str, Any]]) -> int:
         store = self._stores.get(agent)
         if store is None:
-            store = self._stores[agent] = StreamStore(self._path_of(agent))
+            store = self._stores[agent] = StreamStore(self._path_of(agent), clock=self._clock)
         try:
             return store.append(run, first, events)
         except sqlite3.Error:
@@ -65,7 +70,7 @@ class TurnStreams:
         path = self._path_of(agent)
         if not stat.S_ISREG(path.lstat().st_mode if path.exists() else 0):
             return 0
-        with contextlib.closing(StreamStore(path)) as store:
+        with contextlib.closing(StreamStore(path, clock=self._clock)) as store:
             return store.trim(before=before, keep=keep)
 
     def _forget(self, agent: str) -> None:

@@ -25,6 +25,8 @@ class MemoryRuntime:
     """What was done, in order: ``start coder 2``."""
     broken: dict[str, Exception] = attrs.field(factory=dict)
     """What an act raises before it takes effect, by its verb."""
+    broken_after: dict[str, Exception] = attrs.field(factory=dict)
+    """What an act raises once, after it took effect, by its verb."""
     hanging: set[str] = attrs.field(factory=set)
     """Verbs of acts that never take effect."""
     gone_on: asyncio.Event = attrs.field(factory=asyncio.Event)
@@ -63,6 +65,8 @@ class MemoryRuntime:
             if not (found.running and found.generation == generation):
                 self.acts.append(f"start {name} {generation}")
                 self.containers[name] = Container(name=name, running=True, generation=generation, pid=1)
+            if (late := self.broken_after.pop("start", None)) is not None:
+                raise late
 
     async def stop(self, name: str, grace_seconds: float) -> None:
         """End a container, if it runs."""

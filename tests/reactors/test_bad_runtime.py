@@ -1,4 +1,4 @@
-"""Tools that hang, fail and babble, directories that are links: each is a failure with a reason, and nothing half done."""
+"""Tools that hang, fail and babble, and directories that are links: each a failure with a reason, not half a deed."""
 
 from __future__ import annotations
 
@@ -167,17 +167,19 @@ class TestTools:
         runtime = Tooled()
         stage = Stage(hive_db, runtime)
 
+        still: dict[str, Any] = {"running": True, "generation": 1}
+
         async def story() -> None:
             await stage.spawn("coder")
             runtime.script = "echo busy; exit 1"
             await stage.ask(KillAgent(actor=OPERATOR, agent="coder"))
             await stage.work()
-            assert stage.facts()[-1] == KillFailed(agent="coder", error="sh ended with status 1: busy", running=True)
+            assert stage.facts()[-1] == KillFailed(agent="coder", error="sh ended with status 1: busy", **still)
             await stage.ask(DestroyAgent(actor=OPERATOR, agent="coder", purge=True))
             await stage.work()
             assert stage.facts()[-2:] == [
                 DestroyRequested(agent="coder", purge=True),
-                DestroyFailed(agent="coder", error="sh ended with status 1: busy", running=True),
+                DestroyFailed(agent="coder", error="sh ended with status 1: busy", **still),
             ]
             assert stage.desk.hive.agents["coder"].running
             assert runtime.acts == []

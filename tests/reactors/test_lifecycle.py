@@ -229,12 +229,16 @@ class TestFailures:
             stage.runtime.broken[verb] = stage.homes.broken[verb] = trouble
             await stage.work()
             _, outcome = stage.facts(before)
-            running = "coder" in stage.runtime.containers and stage.runtime.containers["coder"].running
+            left = stage.runtime.containers.get("coder")
+            generation = left.generation if left is not None and left.running else None
             assert outcome == case.failed(
-                agent="coder", error="tool ended with status 3: it is broken", running=running
+                agent="coder",
+                error="tool ended with status 3: it is broken",
+                running=generation is not None,
+                generation=generation,
             )
             row = stage.desk.hive.agents["coder"]
-            assert (row.pending, row.running) == (None, running)
+            assert (row.pending, row.running) == (None, generation is not None)
             stage.runtime.broken.clear()
             stage.homes.broken.clear()
             await stage.ask(case.command)
@@ -409,5 +413,27 @@ class TestSeveral:
             assert stage.runtime.busy == 0
             assert sorted(stage.runtime.ended) == ["start abel", "start coder"]
             assert {row.pending for row in stage.desk.hive.agents.values()} == {"spawning"}
+
+        run(story())
+
+
+class TestGenerations:
+    """Which generation runs, after something went wrong half-way."""
+
+    def test_what_a_failed_start_left_running(self, hive_db: Path) -> None:
+        """A restart that failed after its container ran is believed in that; the next one starts another generation."""
+
+        async def story() -> None:
+            stage = Stage(hive_db, MemoryRuntime())
+            await stage.spawn("coder")
+            stage.runtime.broken_after["start"] = RuntimeFailed(["tool"], 1, "late")
+            await stage.ask(RestartAgent(**CODER))
+            await stage.work()
+            row = stage.desk.hive.agents["coder"]
+            assert (row.state, row.generation, row.error) == (State.RUNNING, 2, "tool ended with status 1: late")
+            await stage.ask(RestartAgent(**CODER))
+            await stage.work()
+            assert stage.desk.hive.agents["coder"].generation == 3
+            assert stage.runtime.containers["coder"].generation == 3
 
         run(story())

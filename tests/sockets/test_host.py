@@ -271,7 +271,7 @@ class TestSubscribe:
                     assert (await coder.ask({"cmd": "report", "event": event}))["ok"] is True
                     told = await quick.reply()
                     count += 1
-                    assert count < 1_000, "a client that never reads was never cut off"
+                    assert count < 20_000, "a client that never reads was never cut off"
                 slow.read_on()
                 await slow.cut_off()
                 return told, len(listeners)
