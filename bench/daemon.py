@@ -73,16 +73,15 @@ def daemon(place: Path, *options: str) -> Iterator[Daemon]:
     running = Daemon(place, *options)
     try:
         yield running
-        names = [row["name"] for row in running.ask("agent_status")["agent_statuses"] if row["running"]]
-        for name in names:
-            running.ask("kill", name=name)
-        until("all agents are stopped", lambda: not any(_running(running)))
     finally:
+        for name in _running(running):
+            running.ask("kill", name=name)
+        until("all agents are stopped", lambda: not _running(running))
         running.stop()
 
 
-def _running(running: Daemon) -> list[bool]:
-    return [row["running"] for row in running.ask("agent_status")["agent_statuses"]]
+def _running(running: Daemon) -> list[str]:
+    return [row["name"] for row in running.ask("agent_status")["agent_statuses"] if row["running"] or row["pending"]]
 
 
 def until(what: str, look: Callable[[], Any], *, every_seconds: float = 0.02) -> Any:

@@ -43,28 +43,37 @@ def median(values: list[float]) -> float:
 
 
 def at_least(what: str, found: Rounds, ours: str, peer: str, claim: float, *, unit: str = "/s") -> None:
-    """Say a rate, its peer's and the median of the rounds' ratios; ``MISSED`` where that is below the claim."""
-    ratio = median([mine / theirs for mine, theirs in zip(found[ours], found[peer], strict=True)])
-    _say(
-        f"{what}: {number(median(found[ours]))}{unit}, peer {peer} {number(median(found[peer]))}{unit},"
-        f" ratio {ratio:.2f} (claim ≥ {claim:g})",
-        met=ratio >= claim,
-    )
+    """Say a rate, its peer's and how many times ours is theirs; ``MISSED`` where that is below the claim."""
+    ratio = _ratio(found, ours, peer)
+    _say(f"{what}: {_peers(found, ours, peer, unit)}, ratio {ratio:.2f} (claim ≥ {claim:g})", met=ratio >= claim)
+
+
+def ratio_at_most(what: str, found: Rounds, ours: str, peer: str, claim: float, *, unit: str) -> None:
+    """Say a time, its peer's and how many times ours is theirs, which should be little."""
+    ratio = _ratio(found, ours, peer)
+    peers = _peers(found, ours, peer, f" {unit}")
+    _say(f"{what}: {peers}, ratio {ratio:.2f} (claim ≤ {claim:g})", met=ratio <= claim)
+
+
+def times_less(what: str, found: Rounds, ours: str, peer: str, claim: float, *, unit: str) -> None:
+    """Say a time, its peer's and how many times theirs is ours."""
+    ratio = _ratio(found, peer, ours)
+    peers = _peers(found, ours, peer, f" {unit}")
+    _say(f"{what}: {peers}, {ratio:.1f} times less (claim ≥ {claim:g})", met=ratio >= claim)
 
 
 def at_most(what: str, value: float, unit: str, claim: float) -> None:
     """Say a value that should be small."""
-    _say(f"{what}: {number(value)} {unit} (claim ≤ {number(claim)} {unit})", met=value <= claim)
+    _say(f"{what}: {number(value)} {unit}".rstrip() + f" (claim ≤ {number(claim)})", met=value <= claim)
 
 
-def ratio_at_most(what: str, found: Rounds, ours: str, peer: str, claim: float, *, unit: str) -> None:
-    """Say a time, its peer's and the median of the rounds' ratios, which should be small."""
-    ratio = median([mine / theirs for mine, theirs in zip(found[ours], found[peer], strict=True)])
-    _say(
-        f"{what}: {number(median(found[ours]))} {unit}, peer {peer} {number(median(found[peer]))} {unit},"
-        f" ratio {ratio:.2f} (claim ≤ {claim:g})",
-        met=ratio <= claim,
-    )
+def _ratio(found: Rounds, ours: str, peer: str) -> float:
+    """Return the median of the rounds' ratios: what one round is busy with, both sides feel."""
+    return median([mine / theirs for mine, theirs in zip(found[ours], found[peer], strict=True)])
+
+
+def _peers(found: Rounds, ours: str, peer: str, unit: str) -> str:
+    return f"{number(median(found[ours]))}{unit}, peer {peer} {number(median(found[peer]))}{unit}"
 
 
 def note(text: str) -> None:

@@ -1,8 +1,8 @@
 """Send → recv: how soon a waiting agent has a message, and how many messages go through fifty waiting agents.
 
-The peer is redis-server with ``appendonly yes, appendfsync always`` and BLPOP: durable before LPUSH returns, as ours is.
-Both are asked over unix sockets by Python clients in one process apart: ours by JSON lines, theirs by redis-py. Ours
-also acknowledges what it has received; with redis a message is gone once it is popped.
+The peer is redis-server with ``appendonly yes, appendfsync always`` and BLPOP: durable before LPUSH returns, as ours
+is. Both are asked over unix sockets by Python clients in one process apart: ours by JSON lines, theirs by redis-py.
+Ours also acknowledges what it has received; with redis a message is gone once it is popped.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -39,8 +40,6 @@ class Line:
     """A connection to an agent's socket."""
 
     def __init__(self, path: Path) -> None:
-        import socket
-
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(str(path))
         self._file = self._socket.makefile("rb")

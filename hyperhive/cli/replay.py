@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from hyperhive.cli.options import examples, json_option
@@ -18,26 +20,34 @@ def replay() -> None:
 @json_option
 @places
 def verify(*, as_json: bool) -> int:
-    """Fold the whole log anew and compare every view with its table, row by row."""
-    import sqlite3  # noqa: PLC0415 - heavy imports after --help
-
-    from hyperhive.events.log import LogDamaged  # noqa: PLC0415
-    from hyperhive.projections.database import WrongRevision  # noqa: PLC0415
-    from hyperhive.replay.verify import Disagreement, verify  # noqa: PLC0415
+    """Walk the hash chain, fold the whole log anew and compare every view with its table, row by row."""
+    from hyperhive.events.chain import Verified  # noqa: PLC0415 - heavy imports after --help
+    from hyperhive.replay.verify import Agreement, report  # noqa: PLC0415
 
     path = directories().hive_db
     if not path.exists():
         raise click.ClickException(f"no hive in {path.parent}; begin one with: hyperhive serve")
-    try:
-        agreed = verify(path)
-    except (Disagreement, LogDamaged, WrongRevision, sqlite3.DatabaseError) as error:
-        if as_json:
-            write_json({"ok": False, "error": str(error)})
-        say(f"hyperhive: {error}")
-        return 1
-    if as_json:
-        write_json({"ok": True, "position": agreed.position, "rows": agreed.rows})
+    found = report(path)
+    chain, views = found.chain, found.views
+    facts: dict[str, Any]
+    folded: dict[str, Any]
+    if isinstance(chain, Verified):
+        facts = {"ok": True, "count": chain.count, "head": chain.head.hex()}
+        shown = f"chain: holds, {chain.count} facts, head {chain.head.hex()}"
     else:
-        rows = ", ".join(f"{count} {name}" for name, count in agreed.rows.items())
-        write(f"fold and tables agree at position {agreed.position}: {rows}")
-    return 0
+        facts = {"ok": False, "position": chain.position, "error": str(chain)}
+        shown = "chain: broken"
+        say(f"hyperhive: {chain}")
+    if isinstance(views, Agreement):
+        folded = {"ok": True, "position": views.position, "rows": views.rows}
+        rows = ", ".join(f"{count} {name}" for name, count in views.rows.items())
+        shown += f"\nviews: fold and tables agree at position {views.position}: {rows}"
+    else:
+        folded = {"ok": False, "error": str(views)}
+        shown += "\nviews: not what the log folds to"
+        say(f"hyperhive: {views}")
+    if as_json:
+        write_json({"ok": found.ok, "chain": facts, "views": folded})
+    else:
+        write(shown)
+    return 0 if found.ok else 1

@@ -204,20 +204,19 @@ def read(connection: sqlite3.Connection, *, after: int = 0, until: int | None = 
     type is unknown here.
     """
     sql = f"SELECT {COLUMNS} FROM events WHERE position > ? AND position <= ? ORDER BY position"  # noqa: S608
-    decode = codec.decode
-    new = Recorded._make
-    position = after
+    decode, new = codec.decode, tuple.__new__
+    row: tuple[Any, ...] = (after,)
     try:
         for row in connection.execute(sql, (after, until if until is not None else 2**62)):
-            position = row[0]
-            yield new((*row[:8], decode(row[3], row[8])))
+            # What Recorded(*row[:8], …) does, in half its time; a replay does little else.
+            yield new(Recorded, (*row[:8], decode(row[3], row[8])))
     except codec.UnknownType as error:
-        release = release_at(connection, position)
+        release = release_at(connection, row[0])
         raise LogDamaged(
-            f"position {position} has {error}; release {release} wrote it and can read it",
+            f"position {row[0]} has {error}; release {release} wrote it and can read it",
         ) from error
     except codec.BadData as error:
-        raise LogDamaged(f"position {position}: {error}") from error
+        raise LogDamaged(f"position {row[0]}: {error}") from error
 
 
 def release_at(connection: sqlite3.Connection, position: int) -> str:

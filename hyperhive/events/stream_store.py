@@ -104,7 +104,14 @@ class StreamStore:
             raise StreamGap(expected, first)
         now = self._clock()
         rows = [
-            (run, number, str(event.get("at", "")), str(event.get("type", "unknown")), _json(event.get("data", {})), now)
+            (
+                run,
+                number,
+                str(event.get("at", "")),
+                str(event.get("type", "unknown")),
+                _json(event.get("data", {})),
+                now,
+            )
             for number, event in enumerate(events, start=first)
             if number >= expected
         ]

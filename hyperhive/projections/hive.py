@@ -20,6 +20,14 @@ Changed = tuple[Projection, Key | Sweep, Row | None]
 """A row of a projection as it is after a fact, or None where it is gone (with a `Sweep`: where they are)."""
 
 
+def _apply(projection: Projection, rows: Rows, key: Key | Sweep, row: Row | None) -> None:
+    """Keep what is open; drop what is closed or gone."""
+    if row is not None and projection.is_open(row):
+        rows.put(key, row)
+    elif row is not None or not isinstance(key, Sweep):  # a sweep takes closed rows, which are not here
+        rows.drop(key)
+
+
 class Hive:
     """All open rows. It changes by `fold` alone; decisions and views only read it."""
 
@@ -49,15 +57,16 @@ class Hive:
         changed: list[Changed] = []
         for projection, rows, fold in self._folds.get(type(recorded.event), ()):
             for key, row in fold(rows, recorded):
-                if row is not None and projection.is_open(row):
-                    rows.put(key, row)
-                elif row is not None or not isinstance(key, Sweep):  # a sweep takes closed rows, which are not here
-                    rows.drop(key)
+                _apply(projection, rows, key, row)
                 changed.append((projection, key, row))
         self.position = recorded.position
         return changed
 
     def fold_all(self, facts: Iterable[Recorded]) -> None:
-        """Take many facts in, for those who do not mirror the changes."""
+        """Take many facts in, for those who do not mirror the changes: `fold` without the list of them."""
+        folds, none = self._folds, ()
         for recorded in facts:
-            self.fold(recorded)
+            for projection, rows, fold in folds.get(type(recorded.event), none):
+                for key, row in fold(rows, recorded):
+                    _apply(projection, rows, key, row)
+            self.position = recorded.position

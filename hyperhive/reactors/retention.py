@@ -76,9 +76,7 @@ class Retention:
         count = 0
         try:
             while (found := await asyncio.to_thread(self._due, before)) is not None:
-                await self._dispatcher.dispatch(
-                    ForgetMessages(actor=DAEMON, before=found.before, count=found.count)
-                )
+                await self._dispatcher.dispatch(ForgetMessages(actor=DAEMON, before=found.before, count=found.count))
                 count += found.count
         finally:
             if count:

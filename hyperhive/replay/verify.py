@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from collections.abc import Iterable
 from itertools import zip_longest
 from pathlib import Path
 
 import attrs
 from sqlalchemy import create_engine
 
-from hyperhive.events.log import read_only
+from hyperhive.events import chain
+from hyperhive.events.chain import Anchor, AnchorMissed, ChainBroken, Verified
+from hyperhive.events.log import LogDamaged, LogFailed, read_only
 from hyperhive.projections import database, mirror
 from hyperhive.projections.hive import PROJECTIONS
 from hyperhive.projections.projection import Projection
@@ -27,6 +30,36 @@ class Agreement:
 
 class Disagreement(Exception):  # noqa: N818
     """The first thing in which the tables are not what the log folds to."""
+
+
+@attrs.frozen(kw_only=True)
+class Report:
+    """What holds of a hive's file and what does not: its chain, and its views."""
+
+    chain: Verified | ChainBroken | AnchorMissed
+    views: Agreement | Disagreement | LogDamaged | database.WrongRevision
+
+    @property
+    def ok(self) -> bool:
+        """Whether all of it holds."""
+        return isinstance(self.chain, Verified) and isinstance(self.views, Agreement)
+
+
+def report(path: Path, anchors: Iterable[Anchor] = ()) -> Report:
+    """Look at everything, whatever else was found to be wrong; a daemon may be running."""
+    found: Verified | ChainBroken | AnchorMissed
+    views: Agreement | Disagreement | LogDamaged | database.WrongRevision
+    try:
+        found = chain.verify(path, anchors)
+    except (ChainBroken, AnchorMissed) as broken:
+        found = broken
+    try:
+        views = verify(path)
+    except (Disagreement, LogDamaged, database.WrongRevision) as wrong:
+        views = wrong
+    except (sqlite3.Error, LogFailed) as error:
+        views = LogDamaged(f"the views cannot be compared: {error}")
+    return Report(chain=found, views=views)
 
 
 def verify(path: Path) -> Agreement:

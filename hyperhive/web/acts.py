@@ -12,11 +12,12 @@ from hyperhive.commands import agents, messages
 from hyperhive.commands.daemon import FreezeHive, ThawHive
 from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.commands.errors import Invalid, Refused
-from hyperhive.commands.questions import AnswerQuestion, CancelQuestion, Resolution
+from hyperhive.commands.questions import AnswerQuestion, CancelQuestion, Resolution, Resolved
 from hyperhive.commands.resolving import resolve
 from hyperhive.events.envelope import OPERATOR
 from hyperhive.events.questions import QuestionAnsweredLate
 from hyperhive.projections.history import History
+from hyperhive.projections.views import question_row
 from hyperhive.web.forms import accepted, read_form, refused
 from hyperhive.web.guard import Endpoint
 
@@ -108,6 +109,8 @@ def _endpoint(act: Act) -> Endpoint:
     async def answer(request: Request) -> Response:
         try:
             return accepted(request, await act(request, await read_form(request)))
+        except Resolved as second:
+            return refused(second, standing=question_row(second.standing) if second.standing else None)
         except Refused as refusal:
             return refused(refusal)
 

@@ -43,9 +43,9 @@ def accepted(request: Request, found: dict[str, object]) -> Response:
     return JSONResponse({"ok": True, **found}) if wants_json(request) else RedirectResponse("/", 303)
 
 
-def refused(refusal: Refused) -> Response:
-    """Say why not; the text is for people, the code for programs."""
-    return JSONResponse({"ok": False, "error": str(refusal), "code": refusal.code}, STATUS[refusal.code])
+def refused(refusal: Refused, **more: object) -> Response:
+    """Say why not; the text is for people, the code and whatever else is known for programs."""
+    return JSONResponse({"ok": False, "error": str(refusal), "code": refusal.code, **more}, STATUS[refusal.code])
 
 
 def wants_json(request: Request) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import http.client
+import json
 import os
 import shutil
 import signal
@@ -11,9 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import attrs
 
 from hyperhive.cli import client
 from hyperhive.events import chain
@@ -21,9 +26,24 @@ from hyperhive.events.log import read_only
 from hyperhive.events.reading import Selection, select
 from hyperhive.replay import verify
 
-DEADLINE_SECONDS = 90.0
+DEADLINE_SECONDS = 120.0
+"""For what takes a second or two; generous, since the machine may be busy."""
 
 T = TypeVar("T")
+
+
+@attrs.frozen
+class Answer:
+    """What came back over HTTP."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.text)
 
 
 class LiveHive:
@@ -66,7 +86,43 @@ class LiveHive:
 
     def ask(self, cmd: str, **fields: object) -> dict[str, Any]:
         """Say something on host.sock."""
-        return client.ask(self.home / "r" / "host.sock", {"cmd": cmd, **fields})
+        return client.ask(self.home / "r" / "host.sock", {"cmd": cmd, **fields}, seconds=DEADLINE_SECONDS)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the program as the operator does, against this hive."""
+        argv = [sys.executable, "-m", "hyperhive.cli", arguments[0]]
+        argv += ["--data-dir", f"{self.home}/d", "--run-dir", f"{self.home}/r", *arguments[1:]]
+        return subprocess.run(
+            argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=DEADLINE_SECONDS, check=False
+        )
+
+    def http(self, path: str, form: Sequence[tuple[str, str]] | None = None, **headers: str) -> Answer:
+        """Ask over HTTP as a program with the operator's token does; with a form, post it."""
+        connection = http.client.HTTPConnection(
+            self.ask("urls")["urls"]["home"].split("/")[2], timeout=DEADLINE_SECONDS
+        )
+        token = (self.home / "d" / "token").read_text().strip()
+        given = {"Authorization": f"Bearer {token}", "Accept": "application/json", **headers}
+        with contextlib.closing(connection):
+            if form is None:
+                connection.request("GET", path, headers=given)
+            else:
+                given = {"Content-Type": "application/x-www-form-urlencoded", **given}
+                connection.request("POST", path, body=urlencode(form), headers=given)
+            answer = connection.getresponse()
+            return Answer(answer.status, dict(answer.getheaders()), answer.read().decode())
+
+    def agent(self, name: str) -> dict[str, Any]:
+        """An agent's row."""
+        rows: list[dict[str, Any]] = self.ask("agent_status")["agent_statuses"]
+        return next(row for row in rows if row["name"] == name)
+
+    def kill_agent(self, name: str) -> None:
+        """Kill every process of an agent from outside, at once."""
+        mine = [pid for pid, line in processes_of(self.state(name)).items() if "hyperhive.cli serve" not in line]
+        for pid in {*mine, *_descendants(mine)} - {os.getpid()}:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def spawn(self, *names: str) -> None:
         """Spawn agents and wait until each has ended its first turn, on the kick."""
@@ -118,11 +174,8 @@ class LiveHive:
         )
         assert self.daemon is not None
         self.daemon.send_signal(signal.SIGTERM)
-        assert self.daemon.wait(timeout=30) == 0
+        assert self.daemon.wait(timeout=DEADLINE_SECONDS) == 0
         shutil.rmtree(self.home)
-
-    def _all_stopped(self) -> bool:
-        return not any(row["running"] for row in self.ask("agent_status")["agent_statuses"])
 
     def _answers(self) -> bool:
         assert self.daemon is not None
@@ -155,6 +208,18 @@ def processes_of(home: Path) -> dict[int, str]:
             line = (process / "cmdline").read_bytes()
             if needle in line or needle in (process / "environ").read_bytes():
                 found[int(process.name)] = line.replace(b"\0", b" ").decode(errors="replace")
+    return found
+
+
+def _descendants(pids: list[int]) -> list[int]:
+    found: list[int] = []
+    for pid in pids:
+        for children in Path(f"/proc/{pid}/task").glob("*/children"):
+            try:
+                below = [int(child) for child in children.read_text().split()]
+            except OSError:
+                continue
+            found += [*below, *_descendants(below)]
     return found
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sqlite3
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.hive.live import LiveHive, live, processes_of
+from tests.hive.live import LiveHive, live
 
 pytestmark = pytest.mark.hive
 
@@ -34,35 +31,13 @@ text = "nothing to do"
 """
 
 
-def kill_agent(hive: LiveHive, name: str) -> None:
-    """Kill everything of an agent from outside, at once."""
-    mine = [pid for pid, line in processes_of(hive.state(name)).items() if "hyperhive.cli serve" not in line]
-    for pid in {*mine, *_descendants(mine)} - {os.getpid()}:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-
-
-def _descendants(pids: list[int]) -> list[int]:
-    found: list[int] = []
-    for pid in pids:
-        for children in Path(f"/proc/{pid}/task").glob("*/children"):
-            try:
-                below = [int(child) for child in children.read_text().split()]
-            except OSError:
-                continue
-            found += [*below, *_descendants(below)]
-    return found
-
-
 def test_mail_comes_again() -> None:
     """Killed in mid-turn and started again, it gets its mail again, marked, and the manager was told of the crash."""
     with live(SLOW) as hive:
         hive.spawn("coder")
         hive.ask("send", name="coder", body="carry on")
         hive.until("the slow turn", lambda: len(hive.facts("turn-coder", "TurnStarted")) > len(ended(hive)))
-        kill_agent(hive, "coder")
+        hive.kill_agent("coder")
         (crash,) = hive.until("the crash", lambda: hive.facts("agent-coder", "ContainerCrashed"))
         assert crash["actor"] == "daemon"
         told = [row for row in hive.until("the manager's mail", lambda: crash_told(hive)) if row]

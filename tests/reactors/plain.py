@@ -63,26 +63,27 @@ class Plain:
 
     def answer(self, verb: str, name: str, by: str) -> list[str] | str:
         """Say which facts follow from a verb, or the code of its refusal."""
+        life = self.lives.get(name)
         if by == "agent" or (by == "manager" and (verb in OPERATORS_OWN or name == "manager")):
             return "forbidden"
         if verb in ("freeze", "thaw"):
             wanted = verb == "freeze"
             return [] if self.frozen == wanted else ["HiveFrozen" if wanted else "HiveThawed"]
-        life = self.lives.get(name)
-        match verb:
-            case "spawn":
-                if life is None:
-                    return ["SpawnRequested"]
-                return "conflict" if life.has_container else self._begin(life, verb, by)
-            case "revive" | "purge":
-                if life is None or (verb == "revive" and life.state == "new"):
-                    return "not_found"
-                return "conflict" if life.has_container else self._begin(life, verb, by)
+        if verb in ("spawn", "revive", "purge"):
+            return self._of_none(life, verb, by)
         if verb == "destroy" and name == "manager":
             return "conflict"
         if life is None or (life.under_way is None and not life.has_container):
             return "not_found"
         return self._of_container(life, verb, by)
+
+    def _of_none(self, life: Life | None, verb: str, by: str) -> list[str] | str:
+        """Verbs for who has no container."""
+        if life is None:
+            return ["SpawnRequested"] if verb == "spawn" else "not_found"
+        if verb == "revive" and life.state == "new":
+            return "not_found"
+        return "conflict" if life.has_container else self._begin(life, verb, by)
 
     def _of_container(self, life: Life, verb: str, by: str) -> list[str] | str:
         match verb:

@@ -332,7 +332,9 @@ class TestStreams:
         async def story() -> None:
             await begin(scene)
             await scene.say("coder", "r", 0, 400, text="x" * 20_000)
-            large = scene.path("coder").stat().st_size + scene.path("coder").with_name("coder.sqlite-wal").stat().st_size
+            large = (
+                scene.path("coder").stat().st_size + scene.path("coder").with_name("coder.sqlite-wal").stat().st_size
+            )
             await scene.reactor.tick()
             assert large > 8_000_000
             assert scene.path("coder").stat().st_size < 600_000

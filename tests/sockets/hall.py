@@ -56,7 +56,9 @@ class Hall:
 
 
 @asynccontextmanager
-async def hall(place: Path, migrated: Path, *, claude: ClaudeConfig | None = None) -> AsyncIterator[Hall]:
+async def hall(
+    place: Path, migrated: Path, *, claude: ClaudeConfig | None = None, agents_may_ask: bool = False
+) -> AsyncIterator[Hall]:
     """Open the sockets of the hive in a directory, as a daemon does at its start; the hive is made where none is."""
     directories = Directories(data=place / "data", run=place / "run")
     directories.create()
@@ -64,8 +66,20 @@ async def hall(place: Path, migrated: Path, *, claude: ClaudeConfig | None = Non
         shutil.copy(migrated, directories.hive_db)
     desk = Desk(directories.hive_db)
     streams, history = TurnStreams(directories.stream_db), History(directories.hive_db)
-    sessions = Sessions(hive=desk.hive, claude=claude or ClaudeConfig(), isolated=True, rehearsal_url=None)
-    host = Host(dispatcher=desk.dispatcher, streams=streams, history=history, session=sessions)
+    sessions = Sessions(
+        hive=desk.hive,
+        claude=claude or ClaudeConfig(),
+        isolated=True,
+        rehearsal_url=None,
+        agents_may_ask=agents_may_ask,
+    )
+    host = Host(
+        dispatcher=desk.dispatcher,
+        streams=streams,
+        history=history,
+        session=sessions,
+        agents_may_ask=agents_may_ask,
+    )
     homes = Homes(directories, host, max_connections=64)
 
     async def login(name: str) -> list[str]:

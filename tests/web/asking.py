@@ -19,7 +19,9 @@ class Answer:
     body: bytes
 
 
-async def ask(app: ASGIApp, path: str, *, method: str = "GET", query: str = "", **headers: str) -> Answer:
+async def ask(
+    app: ASGIApp, path: str, *, method: str = "GET", query: str = "", body: bytes = b"", **headers: str
+) -> Answer:
     """Send one request; underscores in names of headers become hyphens. ``host`` is the right one unless given."""
     given = {"host": HOST, **{name.replace("_", "-"): value for name, value in headers.items()}}
     scope: dict[str, Any] = {
@@ -39,7 +41,7 @@ async def ask(app: ASGIApp, path: str, *, method: str = "GET", query: str = "", 
     sent: list[Message] = []
 
     async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(message: Message) -> None:
         sent.append(message)

@@ -1,0 +1,80 @@
+"""Anchors: the chain's head, written down where whoever changes the database does not reach.
+
+A file of anchors has one JSON object a line and only grows, so that it can lie on another machine, in a mail, in print.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from hyperhive.events.chain import Anchor
+from hyperhive.events.envelope import rfc3339
+from hyperhive.events.log import read_only
+
+_Hex = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+_LONGEST_LINE = 1_000
+
+
+class BadAnchor(Exception):  # noqa: N818
+    """What is not an anchor, or not one of this hive."""
+
+
+class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    hive: str
+    position: Annotated[int, msgspec.Meta(ge=1)]
+    hash: _Hex
+    at: str
+    """When it was written down, by the clock of whoever did."""
+
+
+def head_of(path: Path) -> Anchor:
+    """Read where a log ends now; raises `BadAnchor` for one without a fact."""
+    connection = read_only(path)
+    try:
+        row = connection.execute("SELECT position, hash FROM events ORDER BY position DESC LIMIT 1").fetchone()
+        if row is None:
+            raise BadAnchor(f"{path} has no fact yet; there is nothing to anchor")
+        return Anchor(hive=_hive_of(connection), position=row[0], hash=row[1], origin=str(path))
+    finally:
+        connection.close()
+
+
+def _hive_of(connection: sqlite3.Connection) -> str:
+    row = connection.execute("SELECT json_extract(data, '$.hive') FROM events WHERE position = 1").fetchone()
+    return str(row[0]) if row is not None and row[0] is not None else ""
+
+
+def write_anchor(file: Path, anchor: Anchor, *, at: int) -> None:
+    """Append an anchor, durably; a file that holds anything else than anchors of this hive is left alone."""
+    if file.exists():
+        read_anchors(file, hive=anchor.hive)
+    line = _Line(hive=anchor.hive, position=anchor.position, hash=anchor.hash.hex(), at=rfc3339(at))
+    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, msgspec.json.encode(line) + b"\n")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_anchors(file: Path, *, hive: str) -> list[Anchor]:
+    """Read a file's anchors. Raises `BadAnchor` with the line that is none, or none of this hive."""
+    anchors = []
+    with file.open("rb") as opened:
+        for number, line in enumerate(iter(lambda: opened.readline(_LONGEST_LINE), b""), start=1):
+            origin = f"{file}, line {number}"
+            if not line.endswith(b"\n"):
+                raise BadAnchor(f"{origin}: the line does not end; the file was cut off, or is no file of anchors")
+            try:
+                found = msgspec.json.decode(line, type=_Line)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                raise BadAnchor(f"{origin} is not an anchor as hyperhive log anchor writes it: {error}") from None
+            if found.hive != hive:
+                raise BadAnchor(f"{origin} is of the hive {found.hive}, and this is {hive or 'a hive without a name'}")
+            anchors.append(Anchor(hive=hive, position=found.position, hash=bytes.fromhex(found.hash), origin=origin))
+    return anchors

@@ -1,0 +1,71 @@
+"""Makes a hive of an exported log: the same facts with the same hashes, and every view folded from them."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import attrs
+
+from hyperhive.alone import alone
+from hyperhive.config import Directories
+from hyperhive.events import exchange
+from hyperhive.events.exchange import BadExport
+from hyperhive.events.log import LogFailed
+from hyperhive.projections import database, mirror
+from hyperhive.staging import NotEmpty, facts_in, place, staged
+
+_BATCH = 2_000
+
+
+@attrs.frozen(kw_only=True)
+class Imported:
+    """What was imported."""
+
+    count: int
+    head: str
+    redacted: bool
+
+
+def import_log(opened: BinaryIO, directories: Directories) -> Imported:
+    """Read a whole export into an empty data directory; all of it, or nothing.
+
+    Raises `BadExport` with the line, `NotEmpty` where a hive is there, `AnotherDaemon` where one runs.
+    """
+    directories.create()
+    with alone(directories.lock_file, "--data-dir"), staged(directories.hive_db) as new:
+        if found := facts_in(directories.hive_db):
+            raise NotEmpty(f"{directories.data} holds a hive of {found} facts; import into an empty --data-dir")
+        reading = exchange.Reading(opened)
+        header = reading.header
+        if header.first != 1:
+            raise BadExport(1, f"the export begins at position {header.first}, and a hive needs its past from 1 on")
+        database.upgrade(new)
+        head = _fill(new, reading.rows())
+        place(new, directories.hive_db)
+    return Imported(count=header.last, head=head, redacted=header.redacted)
+
+
+def _fill(new: Path, rows: Iterator[exchange.Row]) -> str:
+    connection = sqlite3.connect(new, isolation_level=None)
+    try:
+        # The file is thrown away unless all goes well: no journal, and one sync at the end.
+        connection.execute("PRAGMA journal_mode=OFF")
+        connection.execute("PRAGMA synchronous=OFF")
+        connection.execute("BEGIN")
+        while batch := list(itertools.islice(rows, _BATCH)):
+            connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", batch)
+        connection.execute("COMMIT")
+        mirror.rebuild(connection)
+        row = connection.execute("SELECT hex(hash) FROM events ORDER BY position DESC LIMIT 1").fetchone()
+        return str(row[0]).lower()
+    except LogFailed as failure:
+        cause = failure.__cause__
+        if isinstance(cause, sqlite3.Error):
+            raise
+        raise BadExport(1, f"the chain holds, but its facts do not follow from each other: {cause!r}") from failure
+    finally:
+        connection.close()
