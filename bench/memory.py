@@ -17,6 +17,9 @@ from harness import wire
 MEGABYTE = 1_000_000
 SCENARIO = '[default]\ntext = "nothing to do"\n'
 STARTS = 7
+DEADLINE_SECONDS = 10.0
+ROOT = Path(wire.__file__).parents[1]
+"""Where the harness is imported from, as its containers are told."""
 
 
 def resident(process: psutil.Process) -> float:
@@ -53,26 +56,35 @@ def idle_harness(running: Daemon) -> psutil.Process:
 
 
 def first_recv(place: Path) -> float:
-    """Start a harness against a host that only listens; return the milliseconds until it asks for mail."""
+    """Start a harness against a host that says yes to all; return the milliseconds until it asks for mail."""
     sock = place / "agent.sock"
     sock.unlink(missing_ok=True)
     state = place / "state"
     state.mkdir(exist_ok=True)
     given = {"HYPERHIVE_SOCKET": str(sock), "HYPERHIVE_STATE": str(state), "HYPERHIVE_AGENT": "coder"}
+    argv = [sys.executable, "-sP", "-m", "harness"]
     with socket.socket(socket.AF_UNIX) as listener:
+        listener.settimeout(DEADLINE_SECONDS)
         listener.bind(str(sock))
         listener.listen()
         begin = time.perf_counter()
         with subprocess.Popen(
-            [sys.executable, "-m", "harness"], env=environment(**given), stderr=subprocess.DEVNULL
+            argv, env=environment(**given, PYTHONPATH=str(ROOT)), stderr=subprocess.DEVNULL
         ) as program:
-            connection, _ = listener.accept()
-            with connection, connection.makefile("rb") as lines:
-                while wire.decode(lines.readline()).get("cmd") != "recv":
-                    pass
-                took = time.perf_counter() - begin
-            program.kill()
-    return took * 1_000
+            try:
+                wait_for_recv(listener)
+                return (time.perf_counter() - begin) * 1_000
+            finally:
+                program.kill()
+
+
+def wait_for_recv(listener: socket.socket) -> None:
+    """Say yes to whatever a harness asks before it asks for mail."""
+    connection, _ = listener.accept()
+    connection.settimeout(DEADLINE_SECONDS)
+    with connection, connection.makefile("rb") as lines:
+        while (request := wire.decode(lines.readline()))["cmd"] != "recv":
+            connection.sendall(wire.encode({"ok": True, "id": request["id"]}))
 
 
 def main() -> None:

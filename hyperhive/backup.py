@@ -23,10 +23,10 @@ from hyperhive.events import chain
 from hyperhive.events.chain import Verified
 from hyperhive.events.envelope import OPERATOR
 from hyperhive.events.log import Log, connect, read_only
-from hyperhive.projections import database, mirror
+from hyperhive.projections import database
 from hyperhive.projections.identity import mark_of
 from hyperhive.runtimes import marks
-from hyperhive.staging import facts_in, place, staged, stand_alone
+from hyperhive.staging import facts_in, fold_anew, place, staged, stand_alone
 
 
 class Unusable(Exception):  # noqa: N818
@@ -74,7 +74,7 @@ def restore(file: Path, directories: Directories, *, clock: int | None = None) -
     """Let the hive go on from a backup; the database that is there is kept beside it.
 
     Before anything is replaced, the copy's chain is walked, its facts are read, and its views folded from them. Raises
-    `Unusable`, `WrongRevision`, `ChainBroken`, `LogDamaged`, `AgentsLive`, and `AnotherDaemon` where one runs.
+    `Unusable`, `Unfoldable`, `WrongRevision`, `ChainBroken`, `LogDamaged`, `AgentsLive`, and `AnotherDaemon` where one runs.
     """
     revision, newest = database.current_revision(file), database.head_revision()
     if revision is None:
@@ -83,7 +83,7 @@ def restore(file: Path, directories: Directories, *, clock: int | None = None) -
         raise database.WrongRevision(
             f"{file} is at revision {revision}, written by a newer release; this one knows {newest}: upgrade hyperhive"
         )
-    directories.create()
+    directories.create_data()
     path = directories.hive_db
     with alone(directories.lock_file, "--data-dir"), staged(path) as new:
         _check_agents(path)
@@ -113,7 +113,7 @@ async def _begin_epoch(new: Path, epoch: str, verified: Verified, now: int) -> N
     """Fold every view anew and append the fact that this is a continuation of its own."""
     log = Log(connect(new))
     with contextlib.closing(log):
-        hive = mirror.rebuild(log.connection)
+        hive = fold_anew(log.connection)
         dispatcher = Dispatcher(log, hive, clock=lambda: now, on_failure=_already_raised)
         command = RecordRestore(actor=OPERATOR, epoch=epoch, position=verified.count, head=verified.head.hex())
         await dispatcher.dispatch(command)

@@ -14,9 +14,8 @@ from hyperhive.alone import alone
 from hyperhive.config import Directories
 from hyperhive.events import exchange
 from hyperhive.events.exchange import BadExport
-from hyperhive.events.log import LogFailed
-from hyperhive.projections import database, mirror
-from hyperhive.staging import NotEmpty, facts_in, place, staged
+from hyperhive.projections import database
+from hyperhive.staging import NotEmpty, facts_in, fold_anew, place, staged
 
 _BATCH = 2_000
 
@@ -33,9 +32,9 @@ class Imported:
 def import_log(opened: BinaryIO, directories: Directories) -> Imported:
     """Read a whole export into an empty data directory; all of it, or nothing.
 
-    Raises `BadExport` with the line, `NotEmpty` where a hive is there, `AnotherDaemon` where one runs.
+    Raises `BadExport` with the line, `Unfoldable`, `NotEmpty` where a hive is there, `AnotherDaemon` where one runs.
     """
-    directories.create()
+    directories.create_data()
     with alone(directories.lock_file, "--data-dir"), staged(directories.hive_db) as new:
         if found := facts_in(directories.hive_db):
             raise NotEmpty(f"{directories.data} holds a hive of {found} facts; import into an empty --data-dir")
@@ -59,13 +58,8 @@ def _fill(new: Path, rows: Iterator[exchange.Row]) -> str:
         while batch := list(itertools.islice(rows, _BATCH)):
             connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", batch)
         connection.execute("COMMIT")
-        mirror.rebuild(connection)
+        fold_anew(connection)
         row = connection.execute("SELECT hex(hash) FROM events ORDER BY position DESC LIMIT 1").fetchone()
         return str(row[0]).lower()
-    except LogFailed as failure:
-        cause = failure.__cause__
-        if isinstance(cause, sqlite3.Error):
-            raise
-        raise BadExport(1, f"the chain holds, but its facts do not follow from each other: {cause!r}") from failure
     finally:
         connection.close()

@@ -8,8 +8,9 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from hyperhive.events.log import connect, read_only
-from hyperhive.projections import database
+from hyperhive.events.log import LogFailed, connect, read_only
+from hyperhive.projections import database, mirror
+from hyperhive.projections.hive import Hive
 
 _BESIDE = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a database; from another one it would be taken for this one's."""
@@ -19,6 +20,12 @@ class NotEmpty(Exception):  # noqa: N818
     """A hive is there already."""
 
     code = "conflict"
+
+
+class Unfoldable(Exception):  # noqa: N818
+    """Facts with a chain that holds, which no hive could have."""
+
+    code = "failed"
 
 
 @contextlib.contextmanager
@@ -49,6 +56,17 @@ def place(new: Path, path: Path, *, aside: Path | None = None) -> None:
             os.link(path, aside)
     new.replace(path)
     _sync(path.parent)
+
+
+def fold_anew(connection: sqlite3.Connection) -> Hive:
+    """Fold the views of a new database from its facts, whatever its tables held; raises `Unfoldable`, `LogDamaged`."""
+    try:
+        return mirror.rebuild(connection)
+    except LogFailed as failure:
+        if isinstance(failure.__cause__, sqlite3.Error):
+            raise
+        reason = repr(failure.__cause__)
+        raise Unfoldable(f"the chain holds, but its facts do not follow from each other: {reason}") from failure
 
 
 def facts_in(path: Path) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from hyperhive.cli.options import examples, json_option
+from hyperhive.cli.exchange import export, import_
+from hyperhive.cli.options import EXISTING_FILE, examples, json_option
 from hyperhive.cli.places import directories, places
 from hyperhive.cli.terminal import safe, say, when, write, write_json
 
@@ -20,6 +22,10 @@ _SHOWN_CHARACTERS = 100
 @click.group(epilog=examples("hyperhive log show --limit 20", "hyperhive log verify"))
 def log() -> None:
     """Read the log, and prove that nobody rewrote it."""
+
+
+log.add_command(export)
+log.add_command(import_)
 
 
 @log.command(
@@ -70,26 +76,62 @@ def show(
         raise click.ClickException(f"{error}; hyperhive log verify looks for what is wrong") from None
 
 
-@log.command(epilog=examples("hyperhive log verify", "hyperhive log verify --json"))
+@log.command(
+    epilog=examples("hyperhive log verify", "hyperhive log verify --anchor /mnt/elsewhere/hive.anchors --json")
+)
+@click.option(
+    "--anchor", "anchors", metavar="FILE", type=EXISTING_FILE, help="Also compare with what log anchor wrote there."
+)
 @json_option
 @places
-def verify(*, as_json: bool) -> int:
-    """Walk the hash chain from the first fact to the last; name the first bad position."""
-    from hyperhive.events.chain import ChainBroken, verify  # noqa: PLC0415 - heavy imports after --help
+def verify(*, anchors: Path | None, as_json: bool) -> int:
+    """Walk the hash chain from the first fact to the last; name the first bad position.
+
+    Without --anchor a tail that was cut off is not seen, nor a log that was written anew as a whole.
+    """
+    from hyperhive.events.anchor import BadAnchor, hive_of, read_anchors  # noqa: PLC0415 - heavy imports after --help
+    from hyperhive.events.chain import AnchorMissed, ChainBroken, verify  # noqa: PLC0415
 
     path = _database()
     try:
-        found = verify(path)
-    except ChainBroken as broken:
+        wanted = read_anchors(anchors, hive=hive_of(path)) if anchors is not None else []
+        found = verify(path, wanted)
+    except BadAnchor as bad:
+        raise click.ClickException(str(bad)) from None
+    except (ChainBroken, AnchorMissed) as broken:
         if as_json:
             write_json({"ok": False, "position": broken.position, "reason": broken.reason})
         say(f"hyperhive: {broken}")
         return 1
     if as_json:
-        write_json({"ok": True, "count": found.count, "head": found.head.hex()})
+        write_json({"ok": True, "count": found.count, "head": found.head.hex(), "anchors": len(wanted)})
     else:
-        write(f"the chain holds: {found.count} facts, head {found.head.hex()}")
+        anchored = f"; anchors that hold: {len(wanted)}" if wanted else ""
+        write(f"the chain holds: {found.count} facts, head {found.head.hex()}{anchored}")
     return 0
+
+
+@log.command(epilog=examples("hyperhive log anchor /mnt/elsewhere/hive.anchors"))
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@json_option
+@places
+def anchor(*, file: Path, as_json: bool) -> None:
+    """Write down where the chain ends now, as a further line of FILE.
+
+    Keep FILE where whoever could change the database cannot reach it: log verify --anchor FILE then also sees a tail
+    that was cut off. The chain itself is not walked here.
+    """
+    from hyperhive.events.anchor import BadAnchor, head_of, write_anchor  # noqa: PLC0415 - heavy imports after --help
+
+    try:
+        head = head_of(_database())
+        write_anchor(file, head, at=time.time_ns() // 1_000)
+    except (BadAnchor, sqlite3.DatabaseError) as bad:
+        raise click.ClickException(str(bad)) from None
+    if as_json:
+        write_json({"hive": head.hive, "position": head.position, "hash": head.hash.hex(), "file": str(file)})
+    else:
+        write(f"anchored at position {head.position}, head {head.hash.hex()}")
 
 
 def _database() -> Path:

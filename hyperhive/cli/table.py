@@ -52,5 +52,15 @@ COMMANDS: dict[str, Entry] = {
     "requeue": Entry("Messages", "parked:requeue", "Put a parked message back into its inbox."),
     "log": Entry("The record", "log:log", "Read the log, and prove that nobody rewrote it."),
     "replay": Entry("The record", "replay:replay", "Prove that the present follows from the past."),
+    "backup": Entry(
+        "The record",
+        "backup:backup",
+        "Copy the log and the views to a new file, also while the daemon runs; the copy is verified.",
+    ),
+    "restore": Entry(
+        "The record",
+        "backup:restore",
+        "Let the hive go on from a backup; it is verified before it replaces anything.",
+    ),
     "db": Entry("The record", "db:db", "Show or upgrade the database's revision."),
 }

@@ -11,6 +11,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from hashlib import sha256
+from typing import Any
 
 import attrs
 import msgspec
@@ -31,7 +32,7 @@ Answer = tuple[Recorded, ...]
 """The facts that a command led to; none where it was so already."""
 Listener = Callable[[list[Recorded]], None]
 """Hears the facts of a batch; none of them when waits are released."""
-Topic = tuple[str, str]
+Topic = tuple[str, Any]
 """A view and the first field of its rows' key, such as ``("messages", "coder")``."""
 
 

@@ -100,10 +100,15 @@ class Directories:
         by everybody, a symlink below the data or run directory or one laid by another user.
         """
         check_run_length(self.run)
-        for directory, flag in ((self.data, "--data-dir"), (self.run, "--run-dir")):
-            _make_root(directory, flag)
-        for inside in (self.data / "agents", self.data / "proposed", self.data / "applied", self.run / "agents"):
-            make_directory(inside)
+        self.create_data()
+        _make_root(self.run, "--run-dir")
+        make_directory(self.run / "agents")
+
+    def create_data(self) -> None:
+        """Make what is missing of the data directory alone, for who needs no socket."""
+        _make_root(self.data, "--data-dir")
+        for inside in ("agents", "proposed", "applied"):
+            make_directory(self.data / inside)
 
     def create_agent(self, name: str) -> None:
         """Make an agent's directories: kept record, state, socket."""

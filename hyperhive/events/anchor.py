@@ -5,6 +5,7 @@ A file of anchors has one JSON object a line and only grows, so that it can lie 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from pathlib import Path
@@ -42,6 +43,15 @@ def head_of(path: Path) -> Anchor:
         return Anchor(hive=_hive_of(connection), position=row[0], hash=row[1], origin=str(path))
     finally:
         connection.close()
+
+
+def hive_of(path: Path) -> str:
+    """Read which hive a log is of; nothing where its first fact does not say so."""
+    try:
+        with contextlib.closing(read_only(path)) as connection:
+            return _hive_of(connection)
+    except sqlite3.DatabaseError as error:
+        raise BadAnchor(f"{path} cannot be read: {error}") from error
 
 
 def _hive_of(connection: sqlite3.Connection) -> str:

@@ -37,8 +37,9 @@ def due(connection: sqlite3.Connection, projection: Projection, *, before: int, 
     until = oldest[most - 1] + 1
     count = sum(
         connection.execute(
-            f"SELECT count(*) FROM {projection.name} WHERE {column} < ? AND NOT is_open", (until,)
-        ).fetchone()[0]  # noqa: S608 - ours
+            f"SELECT count(*) FROM {projection.name} WHERE {column} < ? AND NOT is_open",  # noqa: S608 - ours
+            (until,),
+        ).fetchone()[0]
         for column in projection.swept
     )
     return Due(before=until, count=count)

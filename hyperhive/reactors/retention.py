@@ -107,17 +107,17 @@ class Retention:
 
     async def _forget_answers(self, now: int) -> None:
         """Take the ids a page at a time: a reader finds them in a thread, the writer only deletes them by their key."""
+        before = now - ANSWER_DAYS * DAY_MICROSECONDS
         count = 0
-        with contextlib.closing(read_only(self._path)) as connection:
-            cursor = await asyncio.to_thread(_answered, connection, now - ANSWER_DAYS * DAY_MICROSECONDS)
-            while ids := await asyncio.to_thread(cursor.fetchmany, AT_ONCE):
-                self._dispatcher.forget_answers(ids)
-                count += len(ids)
+        while ids := await asyncio.to_thread(self._answered, before):
+            self._dispatcher.forget_answers(ids)
+            count += len(ids)
         if count:
             log.info("command_ids_forgotten", count=count, days=ANSWER_DAYS)
 
-
-def _answered(connection: sqlite3.Connection, before: int) -> sqlite3.Cursor:
-    """Return a cursor over the command ids that were answered before a moment."""
-    last = position_before(connection, before)
-    return connection.execute("SELECT actor, id FROM commands WHERE last <= ?", (last,))
+    def _answered(self, before: int) -> list[tuple[str, str]]:
+        """Return some of the command ids that were answered before a moment, each with its actor."""
+        with contextlib.closing(read_only(self._path)) as connection:
+            last = position_before(connection, before)
+            sql = "SELECT actor, id FROM commands WHERE last <= ? LIMIT ?"
+            return connection.execute(sql, (last, AT_ONCE)).fetchall()

@@ -26,7 +26,7 @@ from hyperhive.events.log import read_only
 from hyperhive.events.reading import Selection, select
 from hyperhive.replay import verify
 
-DEADLINE_SECONDS = 120.0
+DEADLINE_SECONDS = 15.0
 """For what takes a second or two; generous, since the machine may be busy."""
 
 T = TypeVar("T")
@@ -128,6 +128,10 @@ class LiveHive:
         """Spawn agents and wait until each has ended its first turn, on the kick."""
         for name in names:
             self.ask("spawn", name=name)
+        self.awake(*names)
+
+    def awake(self, *names: str) -> None:
+        """Wait until each has ended a turn: the first is on the kick, and the manager's own spawn is the daemon's."""
         for name in names:
             self.until(f"{name} has ended a turn", functools.partial(self.facts, f"turn-{name}", "TurnEnded"))
 

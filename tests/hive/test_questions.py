@@ -15,9 +15,20 @@ from tests.hive.live import LiveHive, live
 
 pytestmark = pytest.mark.hive
 
-HOSTILE = "\x00\x1b]0;owned\x07\x1b[31m\r\x08\x7f\x9b1m \u202egnp.exe\u202c\u2028#9 <script>alert('x')</script> & \\ \U0001f41d"
+HOSTILE = (
+    "\x00\x1b]0;owned\x07\x1b[31m\r\x08\x7f\x9b1m \u202egnp.exe\u202c\u2028#9 <b onclick='x'>&amp;</b> \\ \U0001f41d"
+)
 LONGEST = HOSTILE + "?" * (4_000 - len(HOSTILE))
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+TTLS = (1, 5, 20, 60)
+HURRY = """
+[[rule]]
+who = "manager"
+turn = '> hurry about (?P<topic>\\w+) @TTL@$'
+once = "conversation"
+call = [{ tool = "ask_operator", input = { question = "What about {topic}?", ttl_seconds = @TTL@ } }]
+"""
 
 
 def toml(text: str) -> str:
@@ -48,7 +59,7 @@ call = [{ tool = "recv", input = { wait_seconds = 180 } }]
 
 [[rule]]
 who = "manager"
-turn = '> choose (?P<topic>\\w+)'
+turn = '> choose one (?P<topic>\\w+)'
 once = "conversation"
 call = [{ tool = "ask_operator", input = { question = "Which {topic}?", options = ["red", "green", "blue"] } }]
 
@@ -66,11 +77,7 @@ turn = '> (ask about|wait for) (?P<topic>\\w+)'
 once = "conversation"
 call = [{ tool = "ask_operator", input = { question = "What about {topic}?" } }]
 
-[[rule]]
-who = "manager"
-turn = '> hurry about (?P<topic>\\w+) (?P<ttl>\\d+)'
-once = "conversation"
-call = [{ tool = "ask_operator", input = { question = "What about {topic}?", ttl_seconds = "{ttl}" } }]
+@HURRY@
 
 [[rule]]
 who = "manager"
@@ -80,7 +87,9 @@ call = [{ tool = "ask_operator", input = { question = @LONGEST@, options = [@HOS
 
 [default]
 text = "nothing left to do"
-""".replace("@LONGEST@", toml(LONGEST)).replace("@HOSTILE@", toml(HOSTILE))
+"""
+SCENARIO = SCENARIO.replace("@LONGEST@", toml(LONGEST)).replace("@HOSTILE@", toml(HOSTILE))
+SCENARIO = SCENARIO.replace("@HURRY@", "\n".join(HURRY.replace("@TTL@", str(ttl)) for ttl in TTLS))
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +103,9 @@ def hive() -> Iterator[LiveHive]:
 def asked(hive: LiveHive, question: str) -> dict[str, Any]:
     """Wait until somebody has asked this; return the question as it is listed."""
 
-    def look() -> dict[str, Any] | None:
+    def look() -> dict[str, Any]:
         rows = hive.ask("questions", all=True)["questions"]
-        return next((row for row in rows if row["question"] == question), None)
+        return next((row for row in rows if row["question"] == question), {})
 
     return hive.until(f"the question {question!r}", look)
 
@@ -115,7 +124,7 @@ def types(hive: LiveHive, number: int) -> list[str]:
 
 def test_one_choice_over_host_sock(hive: LiveHive) -> None:
     """One option of three, and a word with it, is one string that the session acts on."""
-    hive.ask("send", name="manager", body="choose colour")
+    hive.ask("send", name="manager", body="choose one colour")
     row = asked(hive, "Which colour?")
     assert (row["asker"], row["options"], row["multi"]) == ("manager", ["red", "green", "blue"], False)
     assert hive.ask("answer", id=row["id"], options=["green"], text="but dark")["late"] is False
@@ -124,7 +133,7 @@ def test_one_choice_over_host_sock(hive: LiveHive) -> None:
 
 
 def test_several_over_the_cli(hive: LiveHive) -> None:
-    """Several options stand in the order in which they were offered, then the text; whoever comes second hears of it."""
+    """Several options stand in the order of their offer, then the text; whoever comes second hears of it."""
     hive.ask("send", name="manager", body="choose several colours")
     row = asked(hive, "Which colours?")
     number = str(row["id"])
@@ -228,6 +237,7 @@ def test_hostile_text(hive: LiveHive) -> None:
 def test_deadline_passes_while_no_daemon_runs() -> None:
     """The next daemon lets it expire, once, and so the session hears of it that outlived the daemon."""
     with live(SCENARIO) as hive:
+        hive.awake("manager")
         number, deadline = left_waiting(hive)
         hive.until("the deadline has passed", lambda: time.time() > deadline)
         assert types(hive, number) == ["QuestionAsked"]
@@ -247,7 +257,7 @@ def left_waiting(hive: LiveHive) -> tuple[int, float]:
 
     On a busy machine the question may be faster: then one is asked that has more time.
     """
-    for ttl in (1, 5, 20, 60):
+    for ttl in TTLS:
         hive.ask("send", name="manager", body=f"hurry about {ttl} {ttl}")
         row = asked(hive, f"What about {ttl}?")
         hive.kill_daemon()

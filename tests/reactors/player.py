@@ -54,11 +54,15 @@ class Player:
     path: Path
     runtime: Runtime
     home: Home
+    watched: Runtime
+    """The same as the crash watch sees it, who may be slow."""
     crash: Callable[[str], Awaitable[None]]
     """Ends an agent's program from outside, where it runs."""
     dice: random.Random
     deadline_seconds: float = 20.0
     crashes_often: bool = False
+    moment: Callable[[], Awaitable[None]] = attrs.field(default=lambda: asyncio.sleep(0))
+    """Lets the reactors go on by a little."""
     plain: Plain = attrs.field(factory=Plain)
     log: Log = attrs.field(init=False)
     dispatcher: Dispatcher = attrs.field(init=False)
@@ -66,6 +70,8 @@ class Player:
     """How often each verb was accepted, refused, or so already."""
     now: int = DAWN
     watch: CrashWatch = attrs.field(init=False)
+    _looks: set[asyncio.Task[None]] = attrs.field(factory=set)
+    """Of the crash watch; they take their time."""
     _asking: tuple[str, str, str] | None = None
     _right: list[list[str] | str] = attrs.field(factory=list)
 
@@ -76,7 +82,7 @@ class Player:
         self.dispatcher = Dispatcher(self.log, hive, clock=self._clock, on_failure=_fail)
         self._happen(self.log.read(1, hive.position))
         self.dispatcher.listen(self._happen)
-        self.watch = CrashWatch(self.dispatcher, self.runtime)
+        self.watch = CrashWatch(self.dispatcher, self.watched)
 
     def _clock(self) -> int:
         self.now += self.dice.randrange(60) * 1_000_000
@@ -91,7 +97,13 @@ class Player:
 
     async def begin(self) -> asyncio.Task[None]:
         """Do what a daemon does at its start; return its lifecycle reactor."""
+        before = self.log.head.position
         await adopt(self.dispatcher, self.runtime, grace_seconds=1)
+        came = self.log.read(before + 1, self.log.head.position)
+        lost = [fact.position for fact in came if fact.type == "ContainerLost"]
+        assert lost == [fact.causation for fact in came if fact.type == "StartRequested"], (
+            "what is lost is started again"
+        )
         await self.watch.tick()
         lifecycle = Lifecycle(
             self.dispatcher,
@@ -109,27 +121,44 @@ class Player:
             case 0:
                 await self.crash(self.dice.choice(NAMES))
             case 1:
-                await self.watch.tick()
-            case 2 | 3:
+                self._looks.add(asyncio.create_task(self.watch.tick()))
+            case 2:
                 await self.pause()
+            case 3:
+                await self.report_late()
             case 4 if self.crashes_often:
-                name = self.dice.choice(NAMES)
-                for _ in range(self.dice.randrange(1, 7)):
-                    await self.crash(name)
-                    await self.watch.tick()
-                    await self.ask(self.dice.choice(("start", "start", "lift")), name, "manager")
-                    await self.ask(self.dice.choice(("start", "start", "lift")), name, "operator")
-                    await self.pause()
+                await self.loop(self.dice.choice(NAMES))
             case _:
                 verb = self.dice.choice((*VERBS, *OFTEN))
                 name = self.dice.choice(NAMES)
                 by = self.dice.choices(("operator", "manager", "agent"), (7, 2, 1))[0]
                 await self.ask(verb, name, by)
 
+    async def loop(self, name: str) -> None:
+        """Crash again and again, with the manager starting it again, until it may not."""
+        for _ in range(self.dice.randrange(9)):
+            await self.crash(name)
+            await self.watch.tick()
+            await self.ask("start", name, "manager" if name != "manager" else "operator")
+            if (life := self.plain.lives.get(name)) is not None and life.quarantined:
+                await self.ask(self.dice.choice(("lift", "start", "restart")), name, "operator")
+            for _ in range(4):
+                await self.pause()
+
     async def pause(self) -> None:
         """Let the reactors go on for a while."""
         for _ in range(self.dice.randrange(12)):
-            await asyncio.sleep(0)
+            await self.moment()
+
+    async def report_late(self) -> None:
+        """Report once more on an intent that is closed; nobody may care."""
+        closed = [position for position, outcomes in self.plain.outcomes.items() if outcomes]
+        if closed:
+            intent = self.dice.choice(closed)
+            name = self.log.read(intent, intent)[0].event.agent
+            error = self.dice.choice((None, "late"))
+            late = agents.ReportOutcome(actor=DAEMON, agent=name, intent=intent, error=error)
+            assert await self.dispatcher.dispatch(late) == ()
 
     async def ask(self, verb: str, name: str, by: str) -> None:
         """Give a command, and compare what comes of it.
@@ -150,9 +179,11 @@ class Player:
     async def settle(self) -> None:
         """Let everything that was begun come to its end, and look twice at what runs."""
         async with asyncio.timeout(PATIENCE_SECONDS):
+            if self._looks:
+                await asyncio.wait(self._looks)
             for _ in range(2):
-                while not self.plain.idle:  # noqa: ASYNC110 - what is waited for tells nobody
-                    await asyncio.sleep(0)
+                while not self.plain.idle:
+                    await self.moment()
                 await self.watch.tick()
 
     def agree(self, running: dict[str, int]) -> None:

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from hyperhive.commands.agents import DestroyAgent, ReportOutcome
 from hyperhive.commands.daemon import CreateHive
 from hyperhive.commands.messages import AcknowledgeMail, SendMessage, TakeMail
+from hyperhive.commands.retention import ForgetMessages
 from hyperhive.config import RetentionConfig
 from hyperhive.events.envelope import DAEMON, OPERATOR, actor_of_agent
 from hyperhive.events.hive import MessagesForgotten, StreamsTrimmed
@@ -188,7 +189,7 @@ class TestMessages:
             (taken,) = await scene.desk.dispatcher.dispatch(TakeMail(actor=CODER, to="coder"))
             first, second = [row.id for row in scene.desk.hive.messages.values() if row.sender == OPERATOR.name]
             then, now = scene.desk.now, scene.desk.now + 10
-            forget = retention.ForgetMessages(actor=DAEMON, at=now, before=then + 1, count=1)
+            forget = ForgetMessages(actor=DAEMON, at=now, before=then + 1, count=1)
             answers = [
                 scene.desk.dispatcher.dispatch(AcknowledgeMail(actor=CODER, at=then, to="coder", ids=(first,))),
                 scene.desk.dispatcher.dispatch(forget),

@@ -7,7 +7,9 @@ import random
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import attrs
 import pytest
 
 from hyperhive.events.agents import AgentFact
@@ -15,7 +17,7 @@ from hyperhive.projections.agents import AGENTS
 from hyperhive.projections.hive import Hive
 from hyperhive.reactors.lifecycle import Home
 from hyperhive.replay import verify
-from hyperhive.runtimes.protocol import RuntimeFailed, Spec
+from hyperhive.runtimes.protocol import Container, RuntimeFailed, Spec
 from tests.reactors.memory import MemoryRuntime
 from tests.reactors.player import VERBS, Dead, Player, killed
 
@@ -26,6 +28,21 @@ STEPS = 30
 EVERY_FACT = {kind.__name__ for kind in AGENTS.folds if issubclass(kind, AgentFact)} | {"HiveFrozen", "HiveThawed"}
 VERIFIED_EVERY = 10
 """The tables of one story in so many are compared row by row with the log; the fold in memory of each one."""
+
+
+@attrs.frozen
+class Slow:
+    """The runtime as somebody sees it who is told late what was so."""
+
+    runtime: MemoryRuntime
+    dice: random.Random
+
+    async def list(self) -> list[Container]:
+        """Return what there was a while ago."""
+        found = await self.runtime.list()
+        for _ in range(self.dice.choice((0, 0, 3, 40))):
+            await asyncio.sleep(0)
+        return found
 
 
 class World:
@@ -68,7 +85,9 @@ class World:
     def player(self) -> Player:
         """Open the file as the next daemon does."""
         home = Home(prepare=self.prepare, clear=self.clear, close=self.close)
-        return Player(self.path, self.runtime, home, self.crash, self.dice, crashes_often=self.dice.random() < 0.3)
+        watched: Any = Slow(self.runtime, self.dice)
+        often = self.dice.random() < 0.3
+        return Player(self.path, self.runtime, home, watched, self.crash, self.dice, crashes_often=often)
 
     def running(self) -> dict[str, int]:
         """Who runs, in which generation."""

@@ -1,0 +1,106 @@
+"""``hyperhive log export`` and ``import``: the log as JSON Lines."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, BinaryIO
+
+import click
+
+from hyperhive.cli.options import examples, json_option
+from hyperhive.cli.places import directories, places
+from hyperhive.cli.terminal import say, write, write_json
+
+
+@click.command(
+    epilog=examples(
+        "hyperhive log export --output hive.jsonl",
+        "hyperhive log export --from 1200 --to 1300 --redact > incident.jsonl",
+    )
+)
+@click.option("--from", "first", type=click.IntRange(1), default=1, metavar="POSITION", help="Begin with this fact.")
+@click.option("--to", "last", type=click.IntRange(1), metavar="POSITION", help="End with this fact (else: the newest).")
+@click.option("--redact", "redacted", is_flag=True, help="Leave out what people and agents said.")
+@click.option(
+    "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="A new file (0600)."
+)
+@places
+def export(*, first: int, last: int | None, redacted: bool, output: Path | None) -> None:
+    """Write the log as JSON Lines, to stdout or a new file; also while the daemon runs.
+
+    The last line says how much there was, so that nothing can be missing unseen.
+    """
+    from hyperhive._version import version  # noqa: PLC0415 - heavy imports after --help
+    from hyperhive.events.anchor import BadAnchor  # noqa: PLC0415
+    from hyperhive.events.chain import ChainBroken  # noqa: PLC0415
+    from hyperhive.events.exchange import export  # noqa: PLC0415
+
+    path = directories().hive_db
+    if not path.exists():
+        raise click.ClickException(f"no hive in {path.parent}; begin one with: hyperhive serve")
+    try:
+        with _output(output) as opened:
+            footer = export(path, opened.write, release=version(), first=first, last=last, redacted=redacted)
+    except (BadAnchor, ChainBroken, sqlite3.DatabaseError) as error:
+        raise click.ClickException(str(error)) from None
+    if output is not None:
+        say(f"{footer.count} facts in {output}, head {footer.head}")
+
+
+@contextlib.contextmanager
+def _output(file: Path | None) -> Iterator[IO[bytes]]:
+    """Give stdout, or a file that is there only once it is whole."""
+    if file is None:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    if file.exists():
+        raise click.ClickException(f"{file} is there already; name a new file")
+    unfinished = file.with_name(f".{file.name}.unfinished")
+    try:
+        unfinished.unlink(missing_ok=True)
+        unfinished.touch(mode=0o600)
+        with unfinished.open("wb") as opened:
+            yield opened
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@click.command(
+    "import",
+    epilog=examples("hyperhive log import hive.jsonl --data-dir /srv/hive", "hyperhive log import - < hive.jsonl"),
+)
+@click.argument("file", type=click.File("rb"))
+@json_option
+@places
+def import_(*, file: BinaryIO, as_json: bool) -> int:
+    """Make a hive of an exported log, in an empty data directory; the whole file is checked, or nothing is done.
+
+    The daemon must not run.
+    """
+    from hyperhive.alone import AnotherDaemon  # noqa: PLC0415 - heavy imports after --help
+    from hyperhive.config import DirectoryError  # noqa: PLC0415
+    from hyperhive.events.log import LogDamaged, LogFailed, LogFull  # noqa: PLC0415
+    from hyperhive.importing import import_log  # noqa: PLC0415
+    from hyperhive.projections.database import WrongRevision  # noqa: PLC0415
+
+    found = directories()
+    try:
+        done = import_log(file, found)
+    except AnotherDaemon as error:
+        say(f"hyperhive: {error}")
+        return 4
+    except (DirectoryError, LogDamaged, LogFailed, LogFull, WrongRevision, sqlite3.Error) as error:
+        raise click.ClickException(f"{error}; nothing was imported") from None
+    if as_json:
+        write_json({"count": done.count, "head": done.head, "redacted": done.redacted, "data": str(found.data)})
+    else:
+        write(f"imported {done.count} facts into {found.data}, head {done.head}")
+    if done.redacted:
+        say("it is a redacted log: its chain is its own, and what was said is left out")
+    return 0
