@@ -89,6 +89,9 @@ class Turns:
         if spec is None:
             self._loop.pause(self._backoff.next())
             return
+        if self._control.hold:
+            # A freeze that came meanwhile interrupts no turn, since none runs yet: none may begin.
+            return
         self._reports.turn_started(self._held)
         self._in_turn = True
         outcome = self._turn(spec)

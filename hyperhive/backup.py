@@ -74,7 +74,8 @@ def restore(file: Path, directories: Directories, *, clock: int | None = None) -
     """Let the hive go on from a backup; the database that is there is kept beside it.
 
     Before anything is replaced, the copy's chain is walked, its facts are read, and its views folded from them. Raises
-    `Unusable`, `Unfoldable`, `WrongRevision`, `ChainBroken`, `LogDamaged`, `AgentsLive`, and `AnotherDaemon` where one runs.
+    `Unusable`, `Unfoldable`, `WrongRevision`, `ChainBroken`, `LogDamaged`, `AgentsLive`, and
+    `AnotherDaemon` where one runs.
     """
     revision, newest = database.current_revision(file), database.head_revision()
     if revision is None:

@@ -11,7 +11,6 @@ context.configure(
     connection=connection,
     target_metadata=None,
     render_as_batch=False,
-    transactional_ddl=True,  # Alembic does not know that SQLite can do that
     transaction_per_migration=True,
 )
 with context.begin_transaction():

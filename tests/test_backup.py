@@ -66,7 +66,7 @@ class TestBackup:
     """Taking one."""
 
     def test_one_file(self, hive_db: Path, tmp_path: Path) -> None:
-        """A backup is one file of its owner's alone, with all facts and views, also what stood in the write-ahead log."""
+        """A backup is one file of its owner's alone, with facts and views, also what stood in the write-ahead log."""
         desk = lived(hive_db)
         file = tmp_path / "taken.sqlite"
         found = backup(hive_db, file)
@@ -195,7 +195,7 @@ class TestRefused:
     def test_cut_off(self, taken: Path, directories: Directories, before: bytes) -> None:
         """So is half of one."""
         taken.write_bytes(taken.read_bytes()[: taken.stat().st_size // 2])
-        with pytest.raises(database.WrongRevision, match="taken.sqlite is not a hive's database: .*malformed"):
+        with pytest.raises(database.WrongRevision, match=r"taken.sqlite is not a hive's database: .*malformed"):
             restore(taken, directories)
         assert directories.hive_db.read_bytes() == before
 

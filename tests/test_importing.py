@@ -130,7 +130,7 @@ class TestRefused:
         directories.create_data()
         with (
             alone(directories.lock_file, "--data-dir"),
-            pytest.raises(AnotherDaemon, match="another daemon.* runs on .*data"),
+            pytest.raises(AnotherDaemon, match=r"another daemon.* runs on .*data"),
         ):
             import_log(io.BytesIO(exported(hive_db)), directories)
         assert files(directories.data) == set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -39,7 +40,8 @@ class Waiting:
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(DEADLINE_SECONDS)
         connection.connect(str(path))
-        connection.sendall(b"".join(map(wire.encode, requests)))
+        with contextlib.suppress(BrokenPipeError):  # it has been turned away, and is told so
+            connection.sendall(b"".join(map(wire.encode, requests)))
         with connection:
             return cls(connection.makefile("rb"))
 

@@ -59,7 +59,9 @@ def test_a_start_forgets(served: Served, migrated: Path) -> None:
         "both are forgotten",
         lambda: (
             facts
-            if len(facts := [f for f in served.facts("hive-hive") if f["type"] in ("MessagesForgotten", "StreamsTrimmed")])
+            if len(
+                facts := [f for f in served.facts("hive-hive") if f["type"] in ("MessagesForgotten", "StreamsTrimmed")]
+            )
             == 2
             else None
         ),

@@ -40,7 +40,7 @@ def resume(names: tuple[str, ...]) -> None:
 def interrupt(names: tuple[str, ...]) -> None:
     """End the running turns of agents now.
 
-    The mail of an interrupted turn stays with the agent; pause it first if it is not to begin again.
+    The mail of an interrupted turn counts as read; more mail begins another turn, unless the agent is paused first.
     """
     _each("interrupt", names, "ends its turn, if one runs")
 

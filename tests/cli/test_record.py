@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import sqlite3
@@ -116,7 +115,7 @@ class TestExport:
         ended = hive("log", "export", "-o", str(hive.home / "hive.jsonl"))
         assert ended.code == 1
         assert "the log is broken at position 4" in ended.err
-        assert [name for name in os.listdir(hive.home) if "jsonl" in name] == []
+        assert [path for path in hive.home.iterdir() if "jsonl" in path.name] == []
 
 
 class TestBackup:
@@ -151,7 +150,11 @@ class TestBackup:
         assert (busy.code, f"runs on {hive.data}" in busy.err) == (4, True)
         file.write_text("my diary " * 1_000)
         other = hive("restore", str(file), "--yes")
-        assert (other.code, "is not a hive's database" in other.err, "nothing was replaced" in other.err) == (1, True, True)
+        assert (other.code, "is not a hive's database" in other.err, "nothing was replaced" in other.err) == (
+            1,
+            True,
+            True,
+        )
         assert (hive.data / "hive.sqlite").read_bytes() == before
 
 

@@ -18,7 +18,7 @@ from hyperhive.events.agents import (
     SpawnFailed,
     SpawnRequested,
 )
-from hyperhive.events.envelope import OPERATOR
+from hyperhive.events.envelope import OPERATOR, Fact
 from hyperhive.projections import views
 from hyperhive.projections.agents import State
 from tests.language import given, running
@@ -37,7 +37,7 @@ class TestBoth:
 
     @BOTH
     @pytest.mark.parametrize("before", [RUNNING, STOPPED], ids=["running", "stopped"])
-    def test_one_that_lives(self, command: Action, before: tuple[object, ...]) -> None:
+    def test_one_that_lives(self, command: Action, before: tuple[Fact, ...]) -> None:
         """An agent that has a container, running or not, is refused."""
         given(*before).when(command).then_refused(Conflict, match="coder lives; destroy it first")
 

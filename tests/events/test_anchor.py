@@ -63,7 +63,9 @@ class TestAnchored:
         write_anchor(file, head_of(hive_db), at=AT)
         cut(hive_db, 2)
         assert chain.verify(hive_db).count == 2
-        with pytest.raises(chain.AnchorMissed, match=r"anchors, line 1, .* position 4: the log ends at 2 now; its tail"):
+        with pytest.raises(
+            chain.AnchorMissed, match=r"anchors, line 1, .* position 4: the log ends at 2 now; its tail"
+        ):
             verify(hive_db, file)
 
     def test_written_anew(self, hive_db: Path, tmp_path: Path) -> None:

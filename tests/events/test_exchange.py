@@ -163,20 +163,29 @@ class TestBroken:
     @pytest.mark.parametrize(
         ("change", "match"),
         [
-            (lambda lines: [], "line 1: it is not the beginning of an exported log"),
+            (lambda _: [], "line 1: it is not the beginning of an exported log"),
             (lambda lines: lines[1:], "line 1: it is not the beginning of an exported log"),
-            (lambda lines: [b"\xff\x00\n"], "line 1: it is not the beginning"),
-            (lambda lines: [lines[0].replace(b'"format":1', b'"format":2'), *lines[1:]], "line 1: .* upgrade hyperhive"),
+            (lambda _: [b"\xff\x00\n"], "line 1: it is not the beginning"),
+            (
+                lambda lines: [lines[0].replace(b'"format":1', b'"format":2'), *lines[1:]],
+                "line 1: .* upgrade hyperhive",
+            ),
             (lambda lines: [lines[0].replace(b'"first":1', b'"first":0'), *lines[1:]], "line 1: it does not say"),
             (lambda lines: lines[:5], "line 6: the file ends here"),
             (lambda lines: lines[:-1], "line 12: the file ends here"),
             (lambda lines: [*lines[:4], lines[4][:30]], "line 5: the file ends in the middle of it"),
             (lambda lines: [*lines[:4], *lines[5:]], r"line 5: \(position 4\) the next event in the file is 5"),
             (lambda lines: [*lines[:4], lines[5], lines[4], *lines[6:]], r"line 5: \(position 4\) the next event"),
-            (lambda lines: [*lines[:5], lines[4], *lines[5:]], r"line 6: \(position 5\) the next event in the file is 4"),
+            (
+                lambda lines: [*lines[:5], lines[4], *lines[5:]],
+                r"line 6: \(position 5\) the next event in the file is 4",
+            ),
             (lambda lines: [*lines[:4], lines[4].replace(b"bee", b"wasp"), *lines[5:]], r"line 5: .*its hash does not"),
             (lambda lines: [*lines, lines[-1]], "line 13: there should be nothing after"),
-            (lambda lines: [*lines[:-1], lines[-1].replace(b"count", b"counted")], "line 12: the last line does not fit"),
+            (
+                lambda lines: [*lines[:-1], lines[-1].replace(b"count", b"counted")],
+                "line 12: the last line does not fit",
+            ),
             (lambda lines: [*lines[:4], b"{" * 100 + b"\n", *lines[5:]], r"line 5: \(position 4\) it is not a fact"),
         ],
     )
@@ -220,6 +229,8 @@ class TestBroken:
             damaged = bytearray(content)
             at, bit = chance.randrange(len(content)), chance.randrange(8)
             damaged[at] ^= 1 << bit
-            with pytest.raises(BadExport):
+            try:
                 read(bytes(damaged))
-                pytest.fail(f"bit {bit} of byte {at} was not seen")
+            except BadExport:
+                continue
+            pytest.fail(f"bit {bit} of byte {at} was not seen")

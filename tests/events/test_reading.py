@@ -13,7 +13,7 @@ from hyperhive.events.agents import KillRequested, SpawnRequested
 from hyperhive.events.envelope import DAEMON, Cause
 from hyperhive.events.log import Log, connect, read_only
 from hyperhive.events.messages import MessageSent
-from hyperhive.events.reading import PAGE, Selection, Unreadable, follow, select
+from hyperhive.events.reading import PAGE, Selection, Unreadable, follow, position_before, select
 
 AT = 1_767_225_600_000_000
 
@@ -128,18 +128,16 @@ class TestFollow:
         assert found == [2, 4, 6, 8]
 
 
-@pytest.mark.parametrize(
-    ("at", "position"), [(0, 0), (10, 0), (11, 2), (20, 2), (21, 3), (30, 3), (31, 4), (99, 4)]
-)
+@pytest.mark.parametrize(("at", "position"), [(0, 0), (10, 0), (11, 2), (20, 2), (21, 3), (30, 3), (31, 4), (99, 4)])
 def test_position_before(hive_db: Path, at: int, position: int) -> None:
     """The last position from before a moment is found, also where several facts are of one moment."""
     log = Log(connect(hive_db))
     for written in (10, 10, 20, 30):
         log.record(MessageSent(to="operator", sender="coder", body="x"), at=written, actor=DAEMON)
     log.commit()
-    assert reading.position_before(log.connection, at) == position
+    assert position_before(log.connection, at) == position
 
 
 def test_position_before_in_an_empty_log(hive_db: Path) -> None:
     """Where nothing was written nothing is before."""
-    assert reading.position_before(connect(hive_db), 5) == 0
+    assert position_before(connect(hive_db), 5) == 0

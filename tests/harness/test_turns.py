@@ -451,6 +451,26 @@ class TestSteered:
         assert host.handed_over == [[1]]
         assert "was cut off (frozen)" in host.prompts()[-1]
 
+    def test_a_freeze_before_the_turn(self, host: Host, harness: Harness) -> None:
+        """A freeze that comes while a turn is prepared lets none begin; after the thaw it does, with its mail."""
+        prepared: list[int] = []
+
+        def freeze_meanwhile(_: Request) -> None:
+            if not prepared:
+                known = len(host.asked("control"))
+                host.steer(hold=True, interrupt="freeze")
+                # It asks for the next change once it knows of this one.
+                host.wait(lambda: len(host.asked("control")) > known)
+                prepared.append(len(host.asked("recv")))
+
+        host.answers["session"] = freeze_meanwhile
+        host.deliver("send to manager")
+        host.wait(lambda: prepared and len(host.asked("recv")) > prepared[0])
+        assert host.told("turn_started") == []
+        host.steer()
+        assert host.wait_report("turn_ended")["ack"] == [1]
+        assert (len(host.told("turn_started")), host.handed_over) == (1, [[1]])
+
     def test_a_pause_waits_for_the_turn(self, host: Host, harness: Harness) -> None:
         """A pause lets the running turn end."""
         host.deliver("send to manager")

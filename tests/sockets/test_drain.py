@@ -54,7 +54,7 @@ class TestDrain:
                     await Client.of(place / "s")
                 echo.released.set()
                 assert (await client.reply())["ok"] is True
-                assert await client.rest() == b""
+                await client.cut_off()
                 await draining
                 assert [request.get("text") for request in echo.seen] == [None]
 

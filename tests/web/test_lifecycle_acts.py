@@ -36,7 +36,7 @@ class Operator:
 
     def post(self, path: str, **headers: str) -> Answer:
         """Send an empty form, as a program does."""
-        given = {"authorization": f"Bearer {TOKEN}", "accept": "application/json", **headers}
+        given: dict[str, Any] = {"authorization": f"Bearer {TOKEN}", "accept": "application/json", **headers}
         given.setdefault("content_type", "application/x-www-form-urlencoded")
         return asyncio.run(ask(self.app, path, method="POST", **given))
 
