@@ -18,6 +18,8 @@ from hyperhive.projections.views import Kept
 from hyperhive.tombstones import FRESH_SECONDS, Tombstones, look
 from tests.commands.desk import Desk, run
 
+LONG_SECONDS = 60.0
+
 
 @attrs.define
 class Yard:
@@ -230,8 +232,8 @@ class TestKnown:
             begun = time.monotonic()
             with pytest.raises(asyncio.CancelledError):
                 await looking
-            assert time.monotonic() - begun < 1.0
+            assert time.monotonic() - begun < LONG_SECONDS / 4
             await yard.look()
             assert yard.stones.known()["coder"].whole
 
-        run(story())
+        asyncio.run(asyncio.wait_for(story(), LONG_SECONDS))

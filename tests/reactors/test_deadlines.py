@@ -128,6 +128,57 @@ def test_deadline_that_passed_while_no_daemon_ran(stage: Stage) -> None:
     assert stage.endings() == ["QuestionExpired"]
 
 
+@pytest.mark.parametrize(
+    ("jump_seconds", "left_seconds"), [(YEAR_SECONDS, None), (-YEAR_SECONDS, YEAR_SECONDS + 60), (-30, 90)]
+)
+def test_wall_clock_that_jumps_over_a_restart(stage: Stage, jump_seconds: int, left_seconds: int | None) -> None:
+    """Across a restart the wall clock is all there is: what it has passed has come, what it has not is waited for."""
+
+    async def play() -> float | None:
+        await stage.ask(60)
+        await stage.deadlines.tick()
+        stage.clocks.wall += jump_seconds * SECOND
+        stage.clocks.boot = 5.0  # the machine was rebooted, too
+        stage.restart()
+        return await stage.deadlines.tick()
+
+    left = asyncio.run(play())
+    assert left == (None if left_seconds is None else pytest.approx(left_seconds))
+    assert stage.endings() == (["QuestionExpired"] if left_seconds is None else [])
+
+
+def test_machine_that_slept(stage: Stage) -> None:
+    """What came due while the machine slept expires at the first look after, each question once; the rest waits."""
+
+    async def play() -> None:
+        for ttl in (60, 120, 3_600, None):
+            await stage.ask(ttl)
+        await stage.deadlines.tick()
+        stage.clocks.pass_by(600)
+        assert await stage.deadlines.tick() == pytest.approx(3_000)
+        assert await stage.deadlines.tick() == pytest.approx(3_000)
+
+    asyncio.run(play())
+    assert stage.endings() == ["QuestionExpired"] * 2
+
+
+def test_resolved_before_its_deadline(stage: Stage) -> None:
+    """What is answered or cancelled in time has no deadline any more, and nothing follows when that passes."""
+
+    async def play() -> None:
+        first, second = await stage.ask(60), await stage.ask(90)
+        await stage.deadlines.tick()
+        await stage.dispatcher.dispatch(AnswerQuestion(actor=OPERATOR, question=first, text="yes"))
+        assert await stage.deadlines.tick() == pytest.approx(90)
+        await stage.dispatcher.dispatch(CancelQuestion(actor=OPERATOR, question=second))
+        assert await stage.deadlines.tick() is None
+        stage.clocks.pass_by(600)
+        assert await stage.deadlines.tick() is None
+
+    asyncio.run(play())
+    assert stage.endings() == ["QuestionAnswered", "QuestionCancelled"]
+
+
 def test_wakes_for_an_earlier_deadline(stage: Stage) -> None:
     """The loop sleeps to the earliest deadline, also one that is asked for while it sleeps."""
 
