@@ -84,6 +84,27 @@ class TestAsking:
         """Each limit is refused with what would be right."""
         given().when(AskQuestion(actor=MANAGER, **given_fields)).then_refused(error, match=match)
 
+    def test_up_to_the_limits(self) -> None:
+        """What is just within every limit is asked as it is."""
+        options = tuple(f"{number:02}" + "é" * 198 for number in range(20))
+        question, ttl = "\N{HONEYBEE}" * 4_000, 366 * 86_400
+        command = AskQuestion(actor=MANAGER, question=question, options=options, multi=True, ttl_seconds=ttl)
+        given().when(command).then(
+            QuestionAsked(
+                id=1,
+                asker="manager",
+                question=question,
+                options=options,
+                multi=True,
+                deadline_at=DAWN + ttl * 1_000_000,
+            )
+        )
+
+    def test_past_the_longest_time(self) -> None:
+        """A deadline in more than a year is refused."""
+        command = AskQuestion(actor=MANAGER, question="a?", ttl_seconds=366 * 86_400 + 1)
+        given().when(command).then_refused(Invalid, match="leave it out for no deadline")
+
     def test_too_many_wait(self) -> None:
         """An agent may have so many questions open, and asks again once one is resolved."""
         asked = [QuestionAsked(id=n, asker="manager", question="?") for n in range(1, MAX_OPEN + 1)]
@@ -104,6 +125,10 @@ class TestAnswering:
             (ASKED_FREE, (), "purple", "purple"),
             (ASKED_MULTI, ("blue", "red"), "", "red, blue"),
             (ASKED_MULTI, ("blue", "red"), "and gold", "red, blue, and gold"),
+            (ASKED_MULTI, ("red", "red"), "red", "red, red"),
+            (ASKED, ("green", "green"), "", "green"),
+            (ASKED_FREE, (), "two\nlines", "two\nlines"),
+            (ASKED_FREE, (), "x" * 8_000, "x" * 8_000),
         ],
     )
     def test_one_string(self, asked: QuestionAsked, options: tuple[str, ...], text: str, answer: str) -> None:
@@ -124,6 +149,11 @@ class TestAnswering:
         command = AnswerQuestion(actor=OPERATOR, question=1, options=options, text=text)
         scene = given(ASKED).when(command).then_refused(Invalid, match=match)
         assert scene.hive.questions[1].status is Status.OPEN
+
+    def test_too_long(self) -> None:
+        """A text past its limit is refused, and says what the limit is."""
+        command = AnswerQuestion(actor=OPERATOR, question=1, text="x" * 8_001)
+        given(ASKED).when(command).then_refused(TooLarge, match="8001 characters; at most 8000")
 
     def test_unknown(self) -> None:
         """A number that was never given is not found."""

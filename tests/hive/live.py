@@ -179,6 +179,7 @@ class LiveHive:
         assert self.daemon is not None
         self.daemon.send_signal(signal.SIGTERM)
         assert self.daemon.wait(timeout=DEADLINE_SECONDS) == 0
+        self.until("no process is left", lambda: not processes_of(self.home))
         shutil.rmtree(self.home)
 
     def _answers(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -39,7 +40,7 @@ def opened(path: Path) -> tuple[Desk, Starlette]:
     return desk, site(holds)
 
 
-def get(app: Starlette, path: str, **headers: str) -> Answer:
+def get(app: Starlette, path: str, **headers: Any) -> Answer:
     """Ask for a page."""
     return asyncio.run(ask(app, path, **headers))
 
