@@ -15,11 +15,11 @@ from pathlib import Path
 from hyperhive.commands.agents import ReportOutcome, SpawnAgent
 from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.config import ClaudeConfig, Directories
+from hyperhive.daemon.sessions import Sessions
 from hyperhive.events.envelope import DAEMON, OPERATOR
-from hyperhive.homes import Homes
+from hyperhive.homes.homes import Homes
 from hyperhive.projections import database
 from hyperhive.projections.history import History
-from hyperhive.sessions import Sessions
 from hyperhive.sockets.agent import Host
 from hyperhive.sockets.streams import TurnStreams
 

@@ -19,19 +19,23 @@ from sqlalchemy.exc import DBAPIError
 
 from hyperhive import diagnostics
 from hyperhive._version import version
-from hyperhive.alone import AnotherDaemon, alone
 from hyperhive.claude import ClaudeMissing, find_claude
 from hyperhive.commands.agents import SpawnAgent
 from hyperhive.commands.daemon import CreateHive, RecordDaemonStart, RecordDaemonStop
 from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.commands.errors import Refused
 from hyperhive.config import Config, Directories, DirectoryError
+from hyperhive.daemon.alone import AnotherDaemon, alone
+from hyperhive.daemon.journal import Journal
+from hyperhive.daemon.narrate import narrate
+from hyperhive.daemon.notify import Notifier
+from hyperhive.daemon.sessions import Sessions
+from hyperhive.daemon.settings import Settings
+from hyperhive.daemon.signals import listen_to_signals
 from hyperhive.events.envelope import DAEMON, MANAGER
 from hyperhive.events.log import LogDamaged, LogFailed, LogFull
-from hyperhive.homes import Homes
-from hyperhive.journal import Journal
-from hyperhive.narrate import narrate
-from hyperhive.notify import Notifier
+from hyperhive.homes.homes import Homes
+from hyperhive.homes.tombstones import Tombstones
 from hyperhive.projections import database
 from hyperhive.projections.history import History
 from hyperhive.projections.identity import mark_of
@@ -45,14 +49,10 @@ from hyperhive.rehearsal.scenario import ScenarioError, load_scenario
 from hyperhive.rehearsal.server import serve_rehearsal
 from hyperhive.runtimes.choose import choose
 from hyperhive.runtimes.protocol import Runtime, RuntimeTrouble
-from hyperhive.sessions import Sessions
-from hyperhive.settings import Settings
-from hyperhive.signals import listen_to_signals
 from hyperhive.sockets import host as host_socket
 from hyperhive.sockets.agent import Host
 from hyperhive.sockets.lines import LineServer, Protocol
 from hyperhive.sockets.streams import TurnStreams
-from hyperhive.tombstones import Tombstones
 from hyperhive.web.listener import HttpServer, PortTaken, bind
 from hyperhive.web.site import Site, site
 

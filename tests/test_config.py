@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.wire import MAX_BODY_BYTES
 from hyperhive.config import Config, ConfigError, from_environment, from_file, from_flags, load
 from hyperhive.config.sections import KEYS, SECTIONS, variable
 from hyperhive.runtimes.choose import AUTO, NAMES
@@ -39,11 +38,10 @@ class TestDefaults:
         assert config.listen_address == ("127.0.0.1", 7000)
         assert (config.runtime, config.manager, config.claude.idle_seconds) == ("auto", True, 600.0)
         assert (
-            config.limits.body_bytes,
             config.limits.connections_per_socket,
             config.limits.parallel_actions,
             config.limits.action_seconds,
-        ) == (MAX_BODY_BYTES, 64, 4, 120.0)
+        ) == (64, 4, 120.0)
         assert attrs.astuple(config.retention) == (30, 7, 2000)
         assert (config.crash_watch.interval_seconds, config.log.level, config.log.format) == (10.0, "info", "auto")
         assert {config.origin(name) for name in KEYS} == {"default"}

@@ -22,8 +22,8 @@ def backup(*, file: Path, as_json: bool) -> None:
 
     What agents keep in their state directories is not in it.
     """
-    from hyperhive.backup import backup  # noqa: PLC0415 - heavy imports after --help
     from hyperhive.events.chain import ChainBroken  # noqa: PLC0415
+    from hyperhive.keeping.backup import backup  # noqa: PLC0415 - heavy imports after --help
     from hyperhive.projections.database import WrongRevision  # noqa: PLC0415
 
     path = directories().hive_db
@@ -49,11 +49,11 @@ def restore(*, file: Path, yes: bool, as_json: bool) -> int:
 
     The daemon and the agents must not run. The database that is there stays beside the new one, under another name.
     """
-    from hyperhive.alone import AnotherDaemon  # noqa: PLC0415 - heavy imports after --help
-    from hyperhive.backup import restore  # noqa: PLC0415
     from hyperhive.config import DirectoryError  # noqa: PLC0415
+    from hyperhive.daemon.alone import AnotherDaemon  # noqa: PLC0415 - heavy imports after --help
     from hyperhive.events.chain import ChainBroken  # noqa: PLC0415
     from hyperhive.events.log import LogDamaged, LogFailed, LogFull  # noqa: PLC0415
+    from hyperhive.keeping.backup import restore  # noqa: PLC0415
     from hyperhive.projections.database import WrongRevision  # noqa: PLC0415
 
     found = directories()

@@ -83,10 +83,10 @@ def import_(*, file: BinaryIO, as_json: bool) -> int:
 
     The daemon must not run.
     """
-    from hyperhive.alone import AnotherDaemon  # noqa: PLC0415 - heavy imports after --help
     from hyperhive.config import DirectoryError  # noqa: PLC0415
+    from hyperhive.daemon.alone import AnotherDaemon  # noqa: PLC0415 - heavy imports after --help
     from hyperhive.events.log import LogDamaged, LogFailed, LogFull  # noqa: PLC0415
-    from hyperhive.importing import import_log  # noqa: PLC0415
+    from hyperhive.keeping.importing import import_log  # noqa: PLC0415
     from hyperhive.projections.database import WrongRevision  # noqa: PLC0415
 
     found = directories()

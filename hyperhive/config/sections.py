@@ -9,7 +9,6 @@ from typing import Any
 
 import attrs
 
-from harness.wire import MAX_BODY_BYTES
 from hyperhive.config import rules
 from hyperhive.config.rules import Rule
 
@@ -56,9 +55,6 @@ class ClaudeConfig:
 class LimitsConfig:
     """What one client or one agent may take."""
 
-    body_bytes: int = attrs.field(
-        default=MAX_BODY_BYTES, metadata=key(rules.whole(1, MAX_BODY_BYTES), "longest body of a message, in UTF-8")
-    )
     connections_per_socket: int = attrs.field(
         default=64, metadata=key(rules.whole(1, 4096), "connections open at once on one unix socket")
     )

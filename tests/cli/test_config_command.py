@@ -68,7 +68,7 @@ class TestBadConfiguration:
         [
             ("lsten = 1", "no key is named lsten; did you mean listen?"),
             ("[claude]\nmodle = 'x'", "no key is named claude.modle; did you mean claude.model?"),
-            ("[limit]\nbody_bytes = 1", "no key is named limit; did you mean limits?"),
+            ("[limit]\nparallel_actions = 1", "no key is named limit; did you mean limits?"),
             ("model = 'x'", "no key is named model; did you mean claude.model?"),
             ("claude = 3", "claude is 3; it is a section: write [claude] and its keys below"),
             ("manager = 'yes'", "manager is 'yes'; right would be true or false"),
@@ -100,7 +100,7 @@ class TestBadConfiguration:
             ("HYPERHIVE_LISTN", "x", "no setting is named HYPERHIVE_LISTN; did you mean HYPERHIVE_LISTEN?"),
             ("HYPERHIVE_CLAUDE__MODEL", "x", "did you mean HYPERHIVE_CLAUDE_MODEL?"),
             ("HYPERHIVE_MANAGER", "maybe", "environment HYPERHIVE_MANAGER is 'maybe'; right would be true or false"),
-            ("HYPERHIVE_LIMITS_BODY_BYTES", "many", "is 'many'; right would be a whole number from 1 to 65536"),
+            ("HYPERHIVE_LIMITS_PARALLEL_ACTIONS", "many", "is 'many'; right would be a whole number from 1 to 64"),
         ],
     )
     def test_in_the_environment(self, hyperhive: Program, name: str, value: str, complaint: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.alone import alone
+from hyperhive.daemon.alone import alone
 from tests.cli.program import Program
 from tests.replay.test_verify import lived
 

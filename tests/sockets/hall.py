@@ -11,10 +11,10 @@ import attrs
 
 from hyperhive.commands.agents import ReportOutcome
 from hyperhive.config import ClaudeConfig, Directories
+from hyperhive.daemon.sessions import Sessions
 from hyperhive.events.envelope import DAEMON
-from hyperhive.homes import Homes
+from hyperhive.homes.homes import Homes
 from hyperhive.projections.history import History
-from hyperhive.sessions import Sessions
 from hyperhive.sockets import host as host_socket
 from hyperhive.sockets.agent import Host
 from hyperhive.sockets.lines import LineServer, Protocol

@@ -12,8 +12,8 @@ import pytest
 from starlette.applications import Starlette
 
 from hyperhive.commands.agents import DestroyAgent, ReportOutcome
+from hyperhive.daemon.journal import Journal
 from hyperhive.events.envelope import DAEMON, OPERATOR
-from hyperhive.journal import Journal
 from hyperhive.projections.history import History
 from hyperhive.runtimes import logs
 from hyperhive.runtimes.protocol import NoSuchContainer, RuntimeFailed

@@ -12,8 +12,8 @@ import pytest
 from starlette.applications import Starlette
 
 from hyperhive.commands.agents import DestroyAgent, ReportOutcome
+from hyperhive.daemon.journal import Journal
 from hyperhive.events.envelope import DAEMON, OPERATOR
-from hyperhive.journal import Journal
 from hyperhive.projections.agents import Transient
 from hyperhive.projections.freeze import freeze_of
 from hyperhive.projections.history import History

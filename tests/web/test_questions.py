@@ -13,8 +13,8 @@ import pytest
 from starlette.applications import Starlette
 
 from hyperhive.commands.questions import AskQuestion, ExpireQuestion
+from hyperhive.daemon.journal import Journal
 from hyperhive.events.envelope import DAEMON, MANAGER
-from hyperhive.journal import Journal
 from hyperhive.projections.history import History
 from hyperhive.web.site import Site, site
 from tests.commands.desk import Desk

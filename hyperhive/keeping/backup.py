@@ -15,18 +15,18 @@ from pathlib import Path
 
 import attrs
 
-from hyperhive.alone import alone
 from hyperhive.commands.daemon import RecordRestore
 from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.config import Directories
+from hyperhive.daemon.alone import alone
 from hyperhive.events import chain
 from hyperhive.events.chain import Verified
 from hyperhive.events.envelope import OPERATOR
 from hyperhive.events.log import Log, connect, read_only
+from hyperhive.keeping.staging import facts_in, fold_anew, place, staged, stand_alone
 from hyperhive.projections import database
 from hyperhive.projections.identity import mark_of
 from hyperhive.runtimes import marks
-from hyperhive.staging import facts_in, fold_anew, place, staged, stand_alone
 
 
 class Unusable(Exception):  # noqa: N818

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.alone import AnotherDaemon, alone
-from hyperhive.holder import holder_of
+from hyperhive.daemon.alone import AnotherDaemon, alone
+from hyperhive.daemon.holder import holder_of
 
 HOLD = (
     "import sys\n"
     "from pathlib import Path\n"
-    "from hyperhive.alone import alone\n"
+    "from hyperhive.daemon.alone import alone\n"
     "with alone(Path(sys.argv[1]), '--data-dir'):\n"
     "    print('held', flush=True)\n"
     "    sys.stdin.read()\n"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from harness.wire import check_name
 from hyperhive.config import Directories, PortsConfig
-from hyperhive.ports import assign
+from hyperhive.homes.ports import assign
+from hyperhive.homes.wipe import wipe
 from hyperhive.runtimes.protocol import Spec
 from hyperhive.sockets.agent import AgentSocket, Host
 from hyperhive.sockets.lines import LineServer, Protocol
-from hyperhive.wipe import wipe
 
 
 class Homes:

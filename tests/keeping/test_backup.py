@@ -11,20 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.alone import AnotherDaemon, alone
-from hyperhive.backup import AgentsLive, Unusable, backup, restore
 from hyperhive.commands.messages import SendMessage
 from hyperhive.config import Directories
+from hyperhive.daemon.alone import AnotherDaemon, alone
 from hyperhive.events import chain
 from hyperhive.events.agents import KillSucceeded
 from hyperhive.events.anchor import head_of, read_anchors, write_anchor
 from hyperhive.events.envelope import OPERATOR
 from hyperhive.events.hive import HiveRestored
+from hyperhive.keeping.backup import AgentsLive, Unusable, backup, restore
+from hyperhive.keeping.staging import Unfoldable
 from hyperhive.projections import database
 from hyperhive.projections.identity import mark_of
 from hyperhive.replay.verify import verify
 from hyperhive.runtimes.marks import MARK, mark
-from hyperhive.staging import Unfoldable
 from tests.commands.desk import Desk
 from tests.replay.test_verify import lived
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive import measure as module
-from hyperhive.measure import measure
+from hyperhive.homes import measure as module
+from hyperhive.homes.measure import measure
 
 BLOCK = 1024 * 1024
 

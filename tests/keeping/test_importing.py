@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from hyperhive.alone import AnotherDaemon, alone
 from hyperhive.config import Directories
+from hyperhive.daemon.alone import AnotherDaemon, alone
 from hyperhive.events import chain
 from hyperhive.events.agents import KillSucceeded
 from hyperhive.events.envelope import DAEMON
 from hyperhive.events.exchange import BadExport, export
 from hyperhive.events.messages import MessageSent
-from hyperhive.importing import import_log
+from hyperhive.keeping.importing import import_log
+from hyperhive.keeping.staging import NotEmpty, Unfoldable
 from hyperhive.projections import database, mirror
 from hyperhive.projections.hive import PROJECTIONS
 from hyperhive.replay.verify import verify
-from hyperhive.staging import NotEmpty, Unfoldable
 from tests.commands.desk import Desk
 from tests.replay.test_verify import lived
 

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from hyperhive.config import Config, from_file, from_flags, load
-from hyperhive.settings import AT_START, Settings
+from hyperhive.daemon.settings import AT_START, Settings
 
 Seen = list[Config]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import filelock
 
-from hyperhive.holder import holder_of
+from hyperhive.daemon.holder import holder_of
 
 
 class AnotherDaemon(Exception):  # noqa: N818

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from hyperhive.config import Directories, PortsConfig
-from hyperhive.ports import Choice, assign, choose, fnv1a_32, hashed, read
+from hyperhive.homes.ports import Choice, assign, choose, fnv1a_32, hashed, read
 
 PORTS = PortsConfig()
 VECTORS = {

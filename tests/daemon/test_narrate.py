@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import structlog
 
+from hyperhive.daemon.narrate import narrate
 from hyperhive.events.agents import SpawnRequested
 from hyperhive.events.envelope import OPERATOR, Recorded
 from hyperhive.events.messages import MessageSent
-from hyperhive.narrate import narrate
 
 
 def test_who_where_and_in_which_chain_but_never_a_body() -> None:

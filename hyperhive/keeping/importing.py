@@ -10,12 +10,12 @@ from typing import BinaryIO
 
 import attrs
 
-from hyperhive.alone import alone
 from hyperhive.config import Directories
+from hyperhive.daemon.alone import alone
 from hyperhive.events import exchange
 from hyperhive.events.exchange import BadExport
+from hyperhive.keeping.staging import NotEmpty, facts_in, fold_anew, place, staged
 from hyperhive.projections import database
-from hyperhive.staging import NotEmpty, facts_in, fold_anew, place, staged
 
 _BATCH = 2_000
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.backup import backup, restore
 from hyperhive.commands.agents import DestroyAgent, ReportOutcome
 from hyperhive.commands.daemon import CreateHive
 from hyperhive.commands.messages import AcknowledgeMail, SendMessage
 from hyperhive.config import Directories
 from hyperhive.events.envelope import DAEMON, OPERATOR
 from hyperhive.events.stream_store import StreamStore
+from hyperhive.keeping.backup import backup, restore
 from tests.commands.desk import Desk
 from tests.served import Served, place
 

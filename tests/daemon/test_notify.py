@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.notify import Notifier
+from hyperhive.daemon.notify import Notifier
 
 DEADLINE_SECONDS = 10.0
 

@@ -13,9 +13,9 @@ import pytest
 from hyperhive.commands.agents import DestroyAgent, PurgeTombstone, ReportOutcome, ReviveAgent
 from hyperhive.commands.command import Command
 from hyperhive.events.envelope import DAEMON, OPERATOR
+from hyperhive.homes.tombstones import FRESH_SECONDS, Tombstones, look
 from hyperhive.projections import views
 from hyperhive.projections.views import Kept
-from hyperhive.tombstones import FRESH_SECONDS, Tombstones, look
 from tests.commands.desk import Desk, run
 
 LONG_SECONDS = 60.0

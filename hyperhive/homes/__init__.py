@@ -1,0 +1,1 @@
+"""What an agent has on the host besides its container: directories, socket, port, what is kept of the destroyed."""

@@ -1,0 +1,1 @@
+"""Keeping and moving the record: backup and restore, import."""
