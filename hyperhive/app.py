@@ -199,13 +199,14 @@ class Daemon:
     async def open(self, rehearse: Path | None) -> None:
         """Open the surfaces, take over the containers that run, begin the reactors."""
         rehearsal_url = await self._open_rehearsal(rehearse)
+        if self._config.manager and MANAGER.name not in self._dispatcher.hive.agents:
+            # Before anybody can ask: who writes to the manager at the very first moment finds it.
+            await self._dispatcher.dispatch(SpawnAgent(actor=DAEMON, agent=MANAGER.name))
         homes = await self._open_agent_sockets(rehearsal_url)
         await self._open_http()
         await self._open_host_socket(homes)
         await adopt(self._dispatcher, self._runtime, grace_seconds=self._config.limits.stop_grace_seconds)
         self._begin_reactors(homes)
-        if self._config.manager and MANAGER.name not in self._dispatcher.hive.agents:
-            await self._dispatcher.dispatch(SpawnAgent(actor=DAEMON, agent=MANAGER.name))
 
     def say_serving(self) -> None:
         """Say that everything is open."""

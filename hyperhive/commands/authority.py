@@ -72,7 +72,8 @@ def authorize(command: Command) -> None:
     ):
         raise Forbidden(f"{command.actor} may not ask the operator; write to the manager, who can")
     if isinstance(command, agents.Action) and command.agent == command.actor.agent:
-        raise Forbidden(f"{command.agent} may not {_words(kind)} that it runs in; the operator can")
+        verb = _words(kind).removesuffix(" agent")
+        raise Forbidden(f"{command.agent} may not {verb} itself; the operator can")
 
 
 def _words(kind: type) -> str:

@@ -128,7 +128,7 @@ class TestVerbs:
     def test_not_on_oneself(self, verb: type[Action]) -> None:
         """The manager refuses to act on its own container."""
         command = verb(actor=MANAGER, agent="manager")
-        given(*running("manager")).when(command).then_refused(Forbidden, match=r"may not|that it runs in")
+        given(*running("manager")).when(command).then_refused(Forbidden, match=r"may not|itself")
 
 
 class TestSpawn:

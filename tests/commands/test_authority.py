@@ -202,6 +202,6 @@ class TestOneself:
     @pytest.mark.parametrize("verb", [StartAgent, KillAgent, RestartAgent], ids=lambda verb: verb.__name__)
     def test_own_container(self, verb: type[StartAgent]) -> None:
         """The manager does not act on the container that it runs in; the operator can."""
-        with pytest.raises(Forbidden, match="that it runs in"):
+        with pytest.raises(Forbidden, match="itself; the operator can"):
             authorize(verb(actor=MANAGER, agent="manager"))
         authorize(verb(actor=OPERATOR, agent="manager"))

@@ -166,7 +166,7 @@ def test_manager_is_refused_on_itself(hive: LiveHive) -> None:
     before = hive.facts("agent-manager")
     for verb in ("kill", "restart", "start"):
         hive.ask("send", name="manager", body=f"please {verb} manager")
-        refusal = f"refused: manager may not {verb} agent that it runs in; the operator can"
+        refusal = f"refused: manager may not {verb} itself; the operator can"
         hive.until(f"the refusal to {verb}", lambda: refusal in hive.mail("operator"))  # noqa: B023 - called at once
     assert hive.facts("agent-manager") == before
 
