@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -22,3 +24,9 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hive_db(migrated: Path, tmp_path: Path) -> Path:
     """Return a migrated database of the test's own."""
     return Path(shutil.copy(migrated, tmp_path / "hive.sqlite"))
+
+
+def pytest_configure() -> None:
+    """Listen to Ctrl-C again: a test run in the background was told to ignore it, and so would all that it starts."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
