@@ -94,8 +94,8 @@ class Local(abc.ABC):
 
     def _check(self, spec: Spec) -> None:
         """Raise `InvalidSpec` where the spec's directories will not do."""
-        for field in ("state", "socket_dir"):
-            path: Path = getattr(spec, field)
+        directories = {"state": spec.state, "socket_dir": spec.socket_dir, **spec.writable}
+        for field, path in directories.items():
             if path.is_symlink() or not path.is_dir():
                 raise InvalidSpec(f"{field} of {spec.name} is {path}; it has to be a directory, and not a link to one")
         for path in spec.readable:
@@ -104,7 +104,7 @@ class Local(abc.ABC):
         if not spec.log.parent.is_dir():
             raise InvalidSpec(f"the log of {spec.name} is {spec.log}; its directory has to be there")
         for kept in (spec.log, self._run_dir):
-            for seen in (spec.state, spec.socket_dir, *spec.readable):
+            for seen in (*directories.values(), *spec.readable):
                 if kept.resolve().is_relative_to(seen.resolve()):
                     raise InvalidSpec(f"{kept} lies in {seen}, which {spec.name} sees; put it elsewhere")
 

@@ -11,6 +11,7 @@ from typing import Protocol
 import attrs
 
 from harness.wire import check_name
+from hyperhive.runtimes.confinement import Egress, EgressPolicy, Limits
 
 OWN_VARIABLES = frozenset(f"HYPERHIVE_{what}" for what in ("AGENT", "CONTAINER", "GENERATION", "SOCKET", "STATE"))
 """The environment variables that only a runtime sets."""
@@ -100,12 +101,23 @@ class Spec:
     generation: int
     environment: Mapping[str, str] = attrs.field(factory=dict)
     readable: tuple[Path, ...] = ()
+    writable: Mapping[str, Path] = attrs.field(factory=dict)
+    """Further directories of the host, by the absolute path at which a sandbox shows them."""
+    limits: Limits = attrs.field(factory=Limits)
+    egress: Egress = attrs.field(factory=lambda: Egress(policy=EgressPolicy.HOST))
 
     def __attrs_post_init__(self) -> None:
         check_name(self.name)
         if self.generation < 0:
             raise InvalidSpec(f"generation {self.generation} of {self.name}; generations count from 0 up")
-        for path in (self.state, self.socket_dir, self.log, *self.readable):
+        for path in (
+            self.state,
+            self.socket_dir,
+            self.log,
+            *self.readable,
+            *self.writable.values(),
+            *map(Path, self.writable),
+        ):
             if not path.is_absolute() or ".." in path.parts or "\0" in str(path):
                 raise InvalidSpec(f"{str(path)!r} in the spec of {self.name}; an absolute path without .. is needed")
         for variable, value in self.environment.items():

@@ -13,6 +13,7 @@ import structlog
 
 from harness.wire import is_name
 from hyperhive.runtimes import procfs
+from hyperhive.runtimes.confinement import Egress, EgressPolicy, Limits
 from hyperhive.runtimes.procfs import Process
 from hyperhive.runtimes.protocol import InvalidSpec, Spec
 
@@ -127,6 +128,9 @@ def _json(record: Record) -> dict[str, Any]:
             "generation": spec.generation,
             "environment": dict(spec.environment),
             "readable": [str(path) for path in spec.readable],
+            "writable": {inside: str(path) for inside, path in spec.writable.items()},
+            "limits": attrs.asdict(spec.limits),
+            "egress": {"policy": spec.egress.policy.value, "hosts": list(spec.egress.hosts)},
         },
         "run": run
         and {
@@ -150,6 +154,10 @@ def _record(raw: dict[str, Any]) -> Record:
             generation=spec["generation"],
             environment=spec["environment"],
             readable=tuple(Path(path) for path in spec["readable"]),
+            # Records of 0.1.0 have none of these: their containers ran without.
+            writable={inside: Path(path) for inside, path in spec.get("writable", {}).items()},
+            limits=Limits(**spec.get("limits", {})),
+            egress=_egress(spec.get("egress", {"policy": EgressPolicy.HOST.value, "hosts": []})),
         ),
         run=run
         and Run(
@@ -160,3 +168,7 @@ def _record(raw: dict[str, Any]) -> Record:
             boot_id=run["boot_id"],
         ),
     )
+
+
+def _egress(raw: dict[str, Any]) -> Egress:
+    return Egress(policy=EgressPolicy(raw["policy"]), hosts=tuple(raw["hosts"]))

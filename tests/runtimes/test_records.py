@@ -8,6 +8,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+from hyperhive.runtimes.confinement import Egress, EgressPolicy, Limits
 from hyperhive.runtimes.procfs import Process
 from hyperhive.runtimes.protocol import Spec
 from hyperhive.runtimes.records import Record, Records, Run
@@ -20,6 +21,9 @@ SPEC = Spec(
     generation=3,
     environment={"A": "x\ny"},
     readable=(Path("/opt/claude"),),
+    writable={"/proposed": Path("/data/proposed")},
+    limits=Limits(memory_bytes=1 << 30, cpu_percent=150, tasks=512),
+    egress=Egress(policy=EgressPolicy.ALLOWLIST, hosts=("pypi.org", "*.debian.org:80")),
 )
 RUN = Run(
     keeper=Process(pid=7, start_ticks=12345),
