@@ -94,7 +94,7 @@ class Local(abc.ABC):
 
     def _check(self, spec: Spec) -> None:
         """Raise `InvalidSpec` where the spec's directories will not do."""
-        directories = {"state": spec.state, "socket_dir": spec.socket_dir, **spec.writable}
+        directories = {"state": spec.state, "socket_dir": spec.socket_dir, **spec.writable, **spec.read_only}
         for field, path in directories.items():
             if path.is_symlink() or not path.is_dir():
                 raise InvalidSpec(f"{field} of {spec.name} is {path}; it has to be a directory, and not a link to one")

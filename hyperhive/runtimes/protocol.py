@@ -103,6 +103,8 @@ class Spec:
     readable: tuple[Path, ...] = ()
     writable: Mapping[str, Path] = attrs.field(factory=dict)
     """Further directories of the host, by the absolute path at which a sandbox shows them."""
+    read_only: Mapping[str, Path] = attrs.field(factory=dict)
+    """The same, for directories that the agent may read and not write."""
     limits: Limits = attrs.field(factory=Limits)
     egress: Egress = attrs.field(factory=lambda: Egress(policy=EgressPolicy.HOST))
 
@@ -116,7 +118,8 @@ class Spec:
             self.log,
             *self.readable,
             *self.writable.values(),
-            *map(Path, self.writable),
+            *self.read_only.values(),
+            *map(Path, (*self.writable, *self.read_only)),
         ):
             if not path.is_absolute() or ".." in path.parts or "\0" in str(path):
                 raise InvalidSpec(f"{str(path)!r} in the spec of {self.name}; an absolute path without .. is needed")

@@ -129,6 +129,7 @@ def _json(record: Record) -> dict[str, Any]:
             "environment": dict(spec.environment),
             "readable": [str(path) for path in spec.readable],
             "writable": {inside: str(path) for inside, path in spec.writable.items()},
+            "read_only": {inside: str(path) for inside, path in spec.read_only.items()},
             "limits": attrs.asdict(spec.limits),
             "egress": {"policy": spec.egress.policy.value, "hosts": list(spec.egress.hosts)},
         },
@@ -156,6 +157,7 @@ def _record(raw: dict[str, Any]) -> Record:
             readable=tuple(Path(path) for path in spec["readable"]),
             # Records of 0.1.0 have none of these: their containers ran without.
             writable={inside: Path(path) for inside, path in spec.get("writable", {}).items()},
+            read_only={inside: Path(path) for inside, path in spec.get("read_only", {}).items()},
             limits=Limits(**spec.get("limits", {})),
             egress=_egress(spec.get("egress", {"policy": EgressPolicy.HOST.value, "hosts": []})),
         ),

@@ -135,6 +135,7 @@ def sandbox_argv(
         *_trees(python, spec.readable),
         *("--bind", str(spec.state), str(STATE)),
         *(word for seen_as, path in spec.writable.items() for word in ("--bind", str(path), seen_as)),
+        *(word for seen_as, path in spec.read_only.items() for word in ("--ro-bind", str(path), seen_as)),
         *("--ro-bind", str(spec.socket_dir), str(SOCKET_DIR)),
         *("--remount-ro", "/"),
         *("--chdir", str(STATE)),

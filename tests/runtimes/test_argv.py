@@ -85,12 +85,14 @@ class TestSandbox:
         )
         assert with_it == tuple(word for word in without if word != "--new-session")
 
-    def test_writable(self) -> None:
-        """A further directory is bound where the spec says, and can be written."""
-        spec = attrs.evolve(SPEC, writable={"/proposed": Path("/data/proposed")})
+    def test_further_directories(self) -> None:
+        """Further directories are bound where the spec says: those to write, and those only to read."""
+        spec = attrs.evolve(
+            SPEC, writable={"/proposed": Path("/data/proposed")}, read_only={"/config": Path("/data/config")}
+        )
         argv = sandbox_argv(spec, ("true",), environment={}, bwrap=NEW, system=DEBIAN, python=PYTHON)
-        at = argv.index("/proposed")
-        assert argv[at - 2 : at + 1] == ("--bind", "/data/proposed", "/proposed")
+        text = " ".join(argv)
+        assert "--bind /data/proposed /proposed --ro-bind /data/config /config --" in text
 
     def test_readable(self, tmp_path: Path) -> None:
         """What an agent may read beside the system is shown where it is, with the links that lead there."""

@@ -22,6 +22,7 @@ SPEC = Spec(
     environment={"A": "x\ny"},
     readable=(Path("/opt/claude"),),
     writable={"/proposed": Path("/data/proposed")},
+    read_only={"/config": Path("/data/config")},
     limits=Limits(memory_bytes=1 << 30, cpu_percent=150, tasks=512),
     egress=Egress(policy=EgressPolicy.ALLOWLIST, hosts=("pypi.org", "*.debian.org:80")),
 )
