@@ -20,6 +20,8 @@ from hyperhive.events.envelope import DAEMON, OPERATOR
 from hyperhive.homes.homes import Homes
 from hyperhive.projections import database
 from hyperhive.projections.history import History
+from hyperhive.proposals.proposals import Proposals
+from hyperhive.repositories.repositories import Repositories
 from hyperhive.sockets.agent import Host
 from hyperhive.sockets.streams import TurnStreams
 
@@ -35,13 +37,18 @@ async def main(place: Path, count: int) -> None:
     dispatcher = Dispatcher(
         log, hive, clock=lambda: time.time_ns() // 1_000, on_failure=lambda failure: sys.exit(str(failure))
     )
+    history = History(directories.hive_db)
+    proposals = Proposals(dispatcher, Repositories(directories.data), history)
+    sessions = Sessions(hive=hive, claude=ClaudeConfig(), isolated=True, directories=directories, rehearsal_url=None)
     host = Host(
         dispatcher=dispatcher,
         streams=TurnStreams(directories.stream_db),
-        history=History(directories.hive_db),
-        session=Sessions(hive=hive, claude=ClaudeConfig(), isolated=True, rehearsal_url=None),
+        history=history,
+        session=sessions,
+        may_ask=sessions.may_ask,
+        proposals=proposals,
     )
-    homes = Homes(directories, host, max_connections=CONNECTIONS)
+    homes = Homes(directories, host, proposals, max_connections=CONNECTIONS)
     for number in range(count):
         name = f"agent-{number}"
         (asked,) = await dispatcher.dispatch(SpawnAgent(actor=OPERATOR, agent=name))

@@ -10,6 +10,7 @@ Kind = Literal[
     "crash", "turn",  # the turn
     "stopped",  # the harness was told to stop
     "cancelled", "frozen",  # the operator ended the turn; the operator froze the hive
+    "overtime",  # it took longer than the agent's configuration allows
 ]  # fmt: skip
 """``start``: the session's process did not come up, for another reason than a missing ``claude``."""
 

@@ -49,6 +49,8 @@ class Start:
     claude_path: str | None
     system_prompt: str
     tools: list[str]
+    mcp_servers: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    """The agent's own tool servers; what they do is the agent's business, and runs where it runs."""
 
     def redact(self, text: str) -> str:
         """Take every secret of the environment out of a text."""
@@ -68,10 +70,10 @@ def options_of(start: Start, server: Server[Any], on_stderr: Callable[[str], Non
         model=start.model,
         resume=start.resume,
         permission_mode=start.permission_mode,  # type: ignore[arg-type] # the host's choice, checked by `claude`
-        allowed_tools=[f"mcp__{tools.SERVER}", *start.allowed_tools],
+        allowed_tools=[f"mcp__{tools.SERVER}", *(f"mcp__{name}" for name in start.mcp_servers), *start.allowed_tools],
         disallowed_tools=list(DISALLOWED_TOOLS),
         system_prompt={"type": "preset", "preset": "claude_code", "append": start.system_prompt},
-        mcp_servers={tools.SERVER: _always_loaded(server)},
+        mcp_servers={**_own(start.mcp_servers), tools.SERVER: _always_loaded(server)},
         strict_mcp_config=True,
         setting_sources=[],
         verbatim_prompts=True,
@@ -87,6 +89,10 @@ def options_of(start: Start, server: Server[Any], on_stderr: Callable[[str], Non
 def _always_loaded(server: Server[Any]) -> McpSdkServerConfig:
     config: dict[str, Any] = {"type": "sdk", "name": tools.SERVER, "instance": server, "alwaysLoad": True}
     return config  # type: ignore[return-value] # `claude` knows alwaysLoad, the SDK's type does not yet
+
+
+def _own(servers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: {"type": "stdio", **server, "alwaysLoad": True} for name, server in servers.items()}
 
 
 def _sandboxed(permission_mode: str) -> dict[str, str]:

@@ -11,6 +11,9 @@ from harness import failures
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
+_BROKEN = ("failed", "needs-auth")
+"""What ``claude`` says of a tool server that did not come up."""
+
 SYNTHETIC_MODEL = "<synthetic>"
 """Stands as the model of what ``claude`` says itself, such as the text of an API error."""
 
@@ -42,7 +45,14 @@ class TurnEnded:
     session_id: str | None
 
 
-Seen = SessionSeen | StatusSeen | TurnEnded
+@attrs.frozen(kw_only=True)
+class ServersSeen:
+    """Which tool servers do not work."""
+
+    failed: tuple[str, ...]
+
+
+Seen = SessionSeen | StatusSeen | TurnEnded | ServersSeen
 
 
 class Reader:
@@ -70,6 +80,7 @@ class Reader:
         match message:
             case {"type": "system", "subtype": "init", "session_id": str(session_id), "model": str(model)}:
                 yield SessionSeen(session_id=session_id, model=model)
+                yield ServersSeen(failed=_failed_servers(message))
             case {"type": "system", "subtype": "status", "status": status}:
                 yield StatusSeen(status="compacting" if status == "compacting" else "thinking")
             case {"type": "system", "subtype": "compact_boundary"}:
@@ -97,6 +108,12 @@ class Reader:
             case {"type": "user", "isReplay": True, "uuid": uuid}:
                 self._echoes = True
                 self._taken_up |= uuid == self._prompt
+
+
+def _failed_servers(init: Mapping[str, Any]) -> tuple[str, ...]:
+    servers = init.get("mcp_servers")
+    named = [server for server in servers if isinstance(server, dict)] if isinstance(servers, list) else []
+    return tuple(sorted(str(server.get("name")) for server in named if server.get("status") in _BROKEN))
 
 
 def _ended(result: Mapping[str, Any], api_error: str | None) -> TurnEnded:

@@ -37,6 +37,7 @@ class Reports:
         self._status: tuple[str, str | None] = ("idle", None)
         self._model: str | None = None
         self._needs_login = False
+        self._failed_servers: tuple[str, ...] = ()
 
     def harness_started(self, run: str, version: str) -> None:
         """Say hello; ``run`` is the id of this life, and of its stream."""
@@ -71,6 +72,12 @@ class Reports:
         if model != self._model:
             self._model = model
             self._tell("model_changed", model=model)
+
+    def servers(self, failed: tuple[str, ...]) -> None:
+        """Say which tool servers do not work; that all do is only said after some did not."""
+        if failed != self._failed_servers:
+            self._failed_servers = failed
+            self._tell("tool_servers_failed", servers=list(failed))
 
     def session_lost(self, *, expected: str, actual: str) -> None:
         """Say that a session could not be taken up again, and which is in its place."""

@@ -119,6 +119,8 @@ class Session:
             match seen:
                 case reading.SessionSeen(session_id=session_id, model=model):
                     self._say("session", session_id=session_id, model=model)
+                case reading.ServersSeen(failed=failed):
+                    self._say("servers", failed=list(failed))
                 case reading.StatusSeen(status=status):
                     self._say("status", status=status)
                 case reading.TurnEnded():

@@ -67,6 +67,10 @@ class SessionSpec:
     claude_path: str | None = None
     session_id: str | None = None
     prompt: str = ""
+    mcp_servers: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    """The agent's own tool servers: command, args and env of each."""
+    turn_seconds: float | None = None
+    """A turn that takes longer is ended."""
 
     @classmethod
     def from_wire(cls, reply: Mapping[str, Any]) -> SessionSpec:
@@ -83,6 +87,8 @@ class SessionSpec:
             claude_path=_field(reply, "claude_path", str, None),
             session_id=_field(reply, "session_id", str, None),
             prompt=_field(reply, "prompt", str, ""),
+            mcp_servers=_field(reply, "mcp_servers", dict, {}),
+            turn_seconds=_field(reply, "turn_seconds", (int, float), None),
         )
 
 

@@ -76,6 +76,22 @@ class AskArguments(Arguments):
     ttl_seconds: int | None = Field(default=None, description="after so long the answer is [expired]")
 
 
+class SpawnArguments(Arguments):
+    """Of `request_spawn`."""
+
+    name: str
+    reason: str
+    config: str | None = Field(default=None, description="text of its agent.toml")
+
+
+class ApplyArguments(Arguments):
+    """Of `request_apply_commit`."""
+
+    agent: str
+    commit: str = Field(description="all 40 digits")
+    note: str = ""
+
+
 class Sent(BaseModel):
     """A message is kept; it will be delivered."""
 
@@ -102,6 +118,16 @@ class Asked(BaseModel):
     def text(self) -> str:
         """Say it to a model."""
         return f"asked as question {self.question_id}; go on with other work, the answer comes as mail from system"
+
+
+class Requested(BaseModel):
+    """A request is before the operator."""
+
+    approval_id: int
+
+    def text(self) -> str:
+        """Say it to a model."""
+        return f"asked as approval {self.approval_id}; go on with other work, the decision comes as mail from system"
 
 
 class AgentRow(BaseModel):
@@ -153,7 +179,7 @@ class Definition:
     title: str
     description: str
     arguments: type[Arguments]
-    result: type[Sent | Mailbox | Done | Agents | Asked]
+    result: type[Sent | Mailbox | Done | Agents | Asked | Requested]
     read_only: bool
     idempotent: bool
     destructive: bool = False
@@ -246,6 +272,24 @@ DEFINITIONS = (
         read_only=False,
         idempotent=False,
         destructive=True,
+    ),
+    Definition(
+        name="request_spawn",
+        title="Ask for an agent",
+        description="Ask the operator for a new agent, or for a destroyed one again. Returns at once.",
+        arguments=SpawnArguments,
+        result=Requested,
+        read_only=False,
+        idempotent=True,
+    ),
+    Definition(
+        name="request_apply_commit",
+        title="Ask for a configuration",
+        description="Ask the operator to apply a commit of an agent's proposed repository. Returns at once.",
+        arguments=ApplyArguments,
+        result=Requested,
+        read_only=False,
+        idempotent=True,
     ),
     Definition(
         name="ask_operator",

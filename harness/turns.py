@@ -101,8 +101,9 @@ class Turns:
         if outcome.error_kind in failures.PROCESS:
             self._sessions.discard()
         log("turn_ended", ok=outcome.ok, kind=outcome.error_kind, mail=len(self._held))
-        # What a cancelled turn was about has been read: that is what the operator ended.
-        read = outcome.ok or outcome.error_kind == "cancelled"
+        # What a cancelled turn was about has been read: that is what the operator ended. What takes too long once does
+        # so again, and each time costs as much.
+        read = outcome.ok or outcome.error_kind in ("cancelled", "overtime")
         self._reports.turn_ended(outcome, ack=self._held if read else ())
         if read:
             self._backoff.reset()
@@ -148,8 +149,13 @@ class Turns:
             return Outcome(ok=False, error_kind="start", error=str(error))
         warm.child.say({"do": "turn", "prompt": self._prompt(warm), "model": spec.model})
         self._control.interrupt = None
-        if not self._loop.until(lambda: self._outcome is not None or self._control.interrupt is not None):
+        ended = self._loop.until(
+            lambda: self._outcome is not None or self._control.interrupt is not None, seconds=spec.turn_seconds
+        )
+        if not ended and self._loop.stopping:
             return self._interrupted(warm, "stopped", "told to stop")
+        if not ended:
+            return self._interrupted(warm, "overtime", f"longer than {spec.turn_seconds:g} s (limits.turn_seconds)")
         match self._control.interrupt:
             case "cancel":
                 return self._interrupted(warm, "cancelled", "the operator ended this turn")
@@ -206,18 +212,24 @@ class Turns:
                 self._sessions.came_up(warm)
             case "session":
                 self._on_session(warm, message["session_id"], message["model"])
+            case "servers":
+                self._reports.servers(tuple(message["failed"]))
             case "status" if self._in_turn:
                 self._reports.status(message["status"])
-            case "tool" if self._in_turn:
-                self._tool_calls.start(child, message["call"], message["name"], message["arguments"])
             case "tool":
-                refuse(child, message["call"], "no mail began this turn; end it, and new mail wakes you")
+                self._on_tool(child, message)
             case "tool_cancelled":
                 self._tool_calls.cancel(message["call"])
             case "failed" | "turn_ended" as did:
                 if did == "failed" and message["error_kind"] == "start":
                     self._sessions.did_not_come_up()
                 self._outcome = Outcome(**{key: value for key, value in message.items() if key != "did"})
+
+    def _on_tool(self, child: Child, message: Message) -> None:
+        if self._in_turn:
+            self._tool_calls.start(child, message["call"], message["name"], message["arguments"])
+        else:
+            refuse(child, message["call"], "no mail began this turn; end it, and new mail wakes you")
 
     def _on_session(self, warm: Warm, session_id: str, model: str) -> None:
         expected = warm.session_id or warm.resumed

@@ -114,4 +114,5 @@ def _start(spec: SessionSpec, place: Place) -> dict[str, Any]:
         "claude_path": spec.claude_path,
         "system_prompt": system_prompt(spec.agent, spec.role, place.state, spec.prompt),
         "tools": list(spec.tools),
+        "mcp_servers": {name: dict(server) for name, server in spec.mcp_servers.items()},
     }

@@ -39,7 +39,9 @@ from hyperhive.homes.tombstones import Tombstones
 from hyperhive.projections import database
 from hyperhive.projections.history import History
 from hyperhive.projections.identity import mark_of
+from hyperhive.proposals.proposals import Proposals
 from hyperhive.reactors.adoption import adopt
+from hyperhive.reactors.applier import Applier
 from hyperhive.reactors.crash_watch import CrashWatch
 from hyperhive.reactors.deadlines import Deadlines
 from hyperhive.reactors.lifecycle import Home, Lifecycle
@@ -47,6 +49,7 @@ from hyperhive.reactors.loop import Interval, every
 from hyperhive.reactors.retention import INTERVAL_SECONDS, Retention
 from hyperhive.rehearsal.scenario import ScenarioError, load_scenario
 from hyperhive.rehearsal.server import serve_rehearsal
+from hyperhive.repositories.repositories import Repositories
 from hyperhive.runtimes.choose import choose
 from hyperhive.runtimes.protocol import Runtime, RuntimeTrouble
 from hyperhive.sockets import host as host_socket
@@ -182,6 +185,9 @@ class Daemon:
         self._streams = TurnStreams(directories.stream_db)
         stack.callback(self._streams.close)
         self._tombstones = Tombstones(dispatcher, directories.data)
+        repositories = Repositories(directories.data)
+        repositories.clean_up()
+        self._proposals = Proposals(dispatcher, repositories, self._history)
         self.url = ""
         """Of the HTTP server, once it is open."""
         self.reactors: list[asyncio.Task[None]] = []
@@ -235,25 +241,26 @@ class Daemon:
     async def _open_agent_sockets(self, rehearsal_url: str | None) -> Homes:
         hive = self._dispatcher.hive
 
-        def session(name: str) -> dict[str, Any]:
-            # Made for each request: a reload may have changed what it is made of.
-            settings = Sessions(
+        def sessions() -> Sessions:
+            return Sessions(
                 hive=hive,
                 claude=self._config.claude,
                 isolated=self._runtime.isolated,
+                directories=self._directories,
                 rehearsal_url=rehearsal_url,
                 agents_may_ask=self._config.questions,
             )
-            return settings(name)
 
         host = Host(
             dispatcher=self._dispatcher,
             streams=self._streams,
             history=self._history,
-            session=session,
-            agents_may_ask=self._config.questions,
+            # Made for each request: a reload may have changed what they are made of.
+            session=lambda name: sessions()(name),  # noqa: PLW0108 - as said
+            may_ask=lambda name: sessions().may_ask(name),
+            proposals=self._proposals,
         )
-        homes = Homes(self._directories, host, **_of_homes(self._config))
+        homes = Homes(self._directories, host, self._proposals, **_of_homes(self._config))
         self._settings.follow(lambda config: homes.adjust(**_of_homes(config)))
         self._drains.append(homes.drain)
         self._stack.push_async_callback(homes.close_all)
@@ -272,6 +279,7 @@ class Daemon:
             Site(
                 dispatcher=self._dispatcher,
                 history=self._history,
+                proposals=self._proposals,
                 kept=self._tombstones.known,
                 journal=Journal(hive=self._dispatcher.hive, runtime=self._runtime),
                 token=_token(self._directories.token_file),
@@ -284,13 +292,15 @@ class Daemon:
 
     async def _open_host_socket(self, homes: Homes) -> None:
         async def login(name: str) -> list[str]:
-            spec = await homes.prepare(name, self._dispatcher.hive.agents[name].generation)
+            await homes.open(name)
+            spec = homes.spec(name, self._dispatcher.hive.agents[name].generation)
             claude = await asyncio.to_thread(find_claude, self._config.claude.path)
             return list(await self._runtime.command(spec, (str(claude), "/login"), environment={"TERM": "xterm"}))
 
         daemon = host_socket.Daemon(
             dispatcher=self._dispatcher,
             history=self._history,
+            proposals=self._proposals,
             log_path=lambda name: str(self._directories.agent_log(name)),
             login=login,
             kept=self._tombstones.known,
@@ -335,6 +345,7 @@ class Daemon:
         loops = (
             lifecycle.run(),
             deadlines.run(),
+            Applier(self._dispatcher, self._proposals).run(),
             self._tombstones.run(),
             every(interval, watch.tick, name="crash_watch"),
             every(INTERVAL_SECONDS, retention.tick, name="retention"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hyperhive.cli import places
-from hyperhive.cli.options import examples, json_option, pairs
+from hyperhive.cli.options import AGENT, examples, json_option, pairs, yes_option
 from hyperhive.cli.terminal import write, write_json
 
 if TYPE_CHECKING:
@@ -23,19 +23,45 @@ if TYPE_CHECKING:
         "hyperhive config --print --json",
         "hyperhive config --explain",
         "HYPERHIVE_CLAUDE_MODEL=opus hyperhive config",
+        "hyperhive config coder log",
+        "hyperhive config coder rollback 3b08c55",
     )
 )
+@click.argument("name", required=False, type=AGENT)
+@click.argument("what", required=False, default="show", type=click.Choice(["log", "diff", "show", "rollback"]))
+@click.argument("commit", required=False)
+@click.option("--note", "-m", default="", help="Why it is rolled back.")
+@yes_option
 @click.option("--print", "as_toml", is_flag=True, help="Print values with their origins (default).")
 @click.option("--explain", is_flag=True, help="Print what each key is for and what it accepts.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", callback=pairs, help="As serve --set would.")
 @json_option
 @places.places
-def config(as_toml: bool, explain: bool, settings: dict[str, tuple[str, str]], as_json: bool) -> None:  # noqa: FBT001 - click flags
-    """Show every setting and where its value came from.
+def config(
+    *,
+    as_toml: bool,
+    explain: bool,
+    settings: dict[str, tuple[str, str]],
+    as_json: bool,
+    name: str | None,
+    what: str,
+    commit: str | None,
+    note: str,
+    yes: bool,
+) -> None:
+    """Show every setting and where its value came from, or what an agent is.
 
     Later wins: defaults, hyperhive.toml, the environment (claude.model is HYPERHIVE_CLAUDE_MODEL), flags. The output of
     --print is a hyperhive.toml itself. Secrets are never in it: claude.credentials_file names the file that holds them.
+
+    With the NAME of an agent, its applied configuration: show (default), log, diff (the last change, or since COMMIT),
+    rollback (to the one before, or to COMMIT, which was approved once).
     """
+    if name is not None:
+        from hyperhive.cli.agentconfig import run  # noqa: PLC0415 - 60 ms that --help should not pay
+
+        run(name, what, commit, note=note, yes=yes, as_json=as_json)
+        return
     if explain and as_toml:
         raise click.UsageError("--print and --explain are two outputs; choose one")
     if explain:

@@ -24,7 +24,9 @@ COMMANDS: dict[str, Entry] = {
     ),
     "thaw": Entry("The hive", "control:thaw", "Let a frozen hive go on; who was paused stays so."),
     "doctor": Entry("The hive", "doctor:doctor", "Say what is present, what is not, and what to do about it."),
-    "config": Entry("The hive", "config:config", "Show every setting and where its value came from."),
+    "config": Entry(
+        "The hive", "config:config", "Show every setting and where its value came from, or what an agent is."
+    ),
     "version": Entry("The hive", "version:version", "Show the version."),
     "completion": Entry("The hive", "completion:completion", "Print the script that completes commands in a shell."),
     "ps": Entry("Agents", "ps:ps", "List the agents and what they are doing."),
@@ -48,6 +50,13 @@ COMMANDS: dict[str, Entry] = {
     "questions": Entry("Messages", "questions:questions", "List what agents want to know from you."),
     "answer": Entry("Messages", "questions:answer", "Answer a question."),
     "cancel": Entry("Messages", "questions:cancel", "Say that a question gets no answer."),
+    "approvals": Entry("Approvals", "approvals:approvals", "List what waits for your decision."),
+    "diff": Entry("Approvals", "approvals:diff", "Show what an approval would change, whole."),
+    "approve": Entry("Approvals", "approvals:approve", "Approve a request: shows what it changes, and asks."),
+    "deny": Entry("Approvals", "approvals:deny", "Deny a request; nothing changes."),
+    "request-spawn": Entry(
+        "Approvals", "approvals:request_spawn", "Ask for a new agent, to be approved like the manager's wishes."
+    ),
     "parked": Entry("Messages", "parked:parked", "List messages that could not be delivered."),
     "requeue": Entry("Messages", "parked:requeue", "Put a parked message back into its inbox."),
     "log": Entry("The record", "log:log", "Read the log, and prove that nobody rewrote it."),

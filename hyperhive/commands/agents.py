@@ -10,9 +10,13 @@ from harness.wire import MANAGER, OPERATOR, SYSTEM, WireError, check_name
 from hyperhive.commands.command import Command
 from hyperhive.commands.errors import Conflict, Forbidden, Invalid, NotFound
 from hyperhive.events import agents as facts
+from hyperhive.events.approvals import ApprovalFailed
+from hyperhive.events.configurations import ConfigurationReverted
 from hyperhive.events.envelope import Fact, Role
 from hyperhive.events.turns import TurnInterruptRequested
 from hyperhive.projections.agents import QUARANTINE_CRASHES, QUARANTINE_SECONDS, Agent, State, Transient
+from hyperhive.projections.approvals import about, being_built
+from hyperhive.projections.configurations import Configuration
 from hyperhive.projections.hive import Hive
 
 
@@ -301,13 +305,34 @@ def report_outcome(hive: Hive, command: ReportOutcome) -> list[Fact]:
     verb = VERBS[agent.pending]
     if command.error is not None:
         seen = {"running": command.running, "generation": command.generation}
-        return [verb.failed(agent=command.agent, error=command.error, **seen)]
+        failed = verb.failed(agent=command.agent, error=command.error, **seen)
+        return [failed, *_unapproved(hive, agent, command.error)]
     details: dict[str, Any] = {}
     if verb.runs_after:
         details["generation"] = agent.generation + 1
     if agent.pending is Transient.DESTROYING:
         details["purge"] = agent.purge
     return [verb.succeeded(agent=command.agent, **details)]
+
+
+def _unapproved(hive: Hive, agent: Agent, error: str) -> list[Fact]:
+    """Say that what was approved could not be made, and go back to the former configuration, where there is one."""
+    approval = being_built(hive.approvals, agent.name)
+    if approval is None:
+        return []
+    told: list[Fact] = [ApprovalFailed(**about(approval), error=error)]
+    applied: Configuration | None = hive.configurations.get(agent.name)
+    if agent.pending is not Transient.REBUILDING or applied is None or applied.former is None:
+        return told
+    assert applied.former_settings is not None  # noqa: S101 - they come and go together
+    reverted = ConfigurationReverted(
+        agent=agent.name,
+        approval=approval.id,
+        commit=applied.former,
+        failed=applied.commit,
+        settings=applied.former_settings,
+    )
+    return [*told, reverted, facts.RebuildRequested(agent=agent.name)]
 
 
 def report_crash(hive: Hive, command: ReportCrash) -> list[Fact]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.wire import OPERATOR
-from hyperhive.commands import agents, daemon, messages, questions, reports, retention
+from hyperhive.commands import agents, approvals, daemon, messages, questions, reports, retention
 from hyperhive.commands.command import Command
 from hyperhive.commands.errors import Forbidden
 from hyperhive.events.envelope import Role
@@ -37,6 +37,12 @@ MAY: dict[type[Command], frozenset[Role]] = {
     reports.ReportTurnStarted: _AGENTS,
     reports.ReportTurnEnded: _AGENTS,
     reports.ReportFact: _AGENTS,
+    approvals.RequestSpawn: _LEADERS,
+    approvals.RequestApply: _LEADERS,
+    approvals.RollBack: _PEOPLE,
+    approvals.Approve: _PEOPLE,
+    approvals.Deny: _PEOPLE,
+    approvals.ReportApplied: _DAEMON,
     questions.AskQuestion: _AGENTS,
     questions.AnswerQuestion: _PEOPLE,
     questions.CancelQuestion: _PEOPLE,

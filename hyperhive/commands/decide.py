@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hyperhive.commands import agents, daemon, messages, questions, reports, retention
+from hyperhive.commands import agents, approvals, daemon, messages, questions, reports, retention
 from hyperhive.commands.authority import authorize
 from hyperhive.commands.command import Command
 from hyperhive.events.envelope import Cause, Fact
@@ -36,6 +36,12 @@ DECIDERS: dict[type[Command], Callable[[Hive, Any], list[Fact]]] = {
     reports.ReportTurnStarted: reports.turn_started,
     reports.ReportTurnEnded: reports.turn_ended,
     reports.ReportFact: reports.fact,
+    approvals.RequestSpawn: approvals.request_spawn,
+    approvals.RequestApply: approvals.request_apply,
+    approvals.RollBack: approvals.roll_back,
+    approvals.Approve: approvals.approve,
+    approvals.Deny: approvals.deny,
+    approvals.ReportApplied: approvals.report_applied,
     questions.AskQuestion: questions.ask,
     questions.AnswerQuestion: questions.answer,
     questions.CancelQuestion: questions.cancel,
@@ -63,14 +69,17 @@ def decide(hive: Hive, command: Command) -> list[Fact]:
 def cause_of(hive: Hive, command: Command, facts: list[Fact]) -> Cause | None:
     """Return the fact that led to a command and so to these facts.
 
-    It is the one that the command names; else, for the ending of a question, its asking; for mail handed over and for a
-    turn on it, the newest of the messages; else the running turn of the agent that gives the command.
+    It is the one that the command names; else, for the ending of a question or an approval, its asking; for mail handed
+    over and for a turn on it, the newest of the messages; else the running turn of the agent that gives the command.
     """
     if command.cause is not None:
         return command.cause
     if isinstance(command, questions.Resolution):
         asked = hive.questions.get(command.question) or command.closed
         return Cause(asked.position, asked.correlation) if asked is not None else None
+    if isinstance(command, approvals.Decision):
+        wanted = hive.approvals.get(command.approval) or command.closed
+        return Cause(wanted.position, wanted.correlation) if wanted is not None else None
     match facts:
         case [MessagesHandedOver(to=owner, ids=ids), *_] | [TurnStarted(agent=owner, ids=ids), *_]:
             mail = [row for id_ in ids if (row := hive.messages.get((owner, id_))) is not None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class Refused(Exception):  # noqa: N818 - an outcome people meet, not a defect
     """A command that led to nothing; its text says what was wrong and what would be right."""
@@ -44,3 +46,11 @@ class Unavailable(Refused):
     """The log takes nothing now (a full disk); nothing happened, and the same command may be given again."""
 
     code = "unavailable"
+
+
+class Settled(Conflict):
+    """Something else came first; ``standing`` is the row as it ended, None where the caller has to look it up."""
+
+    def __init__(self, text: str, standing: Any) -> None:
+        super().__init__(text)
+        self.standing = standing

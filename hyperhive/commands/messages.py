@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import attrs
 
 from harness.wire import BATCH_MAX_BYTES, BATCH_MAX_MESSAGES, MAX_BODY_BYTES, OPERATOR
 from hyperhive.commands.command import Command
-from hyperhive.commands.errors import Conflict, Invalid, NotFound, TooLarge
-from hyperhive.events.envelope import Fact, Role
+from hyperhive.commands.errors import Conflict, Forbidden, Invalid, NotFound, TooLarge
+from hyperhive.events.envelope import Fact, Recorded, Role
 from hyperhive.events.messages import (
+    MessageRefused,
     MessageRequeued,
     MessagesAcknowledged,
     MessageSent,
@@ -16,9 +19,11 @@ from hyperhive.events.messages import (
     MessagesParked,
 )
 from hyperhive.projections.agents import State
+from hyperhive.projections.configurations import settings_of
 from hyperhive.projections.freeze import freeze_of
 from hyperhive.projections.hive import Hive
 from hyperhive.projections.messages import Message
+from hyperhive.projections.sessions import spent_on
 
 MAX_DELIVERIES = 5
 """After so many hand-overs without an acknowledgement a message is parked."""
@@ -59,7 +64,11 @@ class RequeueMessage(Command):
 
 
 def send(hive: Hive, command: SendMessage) -> list[Fact]:
-    """Append the message; raise `NotFound` for an unknown or destroyed recipient."""
+    """Append the message; raise `NotFound` for an unknown or destroyed recipient.
+
+    A refusal by the sender's configuration is a fact and no error, so that the operator sees it; the surface makes an
+    error of it (`refused_send`).
+    """
     size = len(command.body.encode())
     if size == 0:
         raise Invalid("an empty message; write something")
@@ -70,15 +79,27 @@ def send(hive: Hive, command: SendMessage) -> list[Fact]:
     by_agent = command.actor.role in (Role.AGENT, Role.MANAGER)
     if by_agent and len(hive.messages.group(command.to)) >= INBOX_MAX_MESSAGES:
         raise Conflict(f"the inbox of {command.to} is full ({INBOX_MAX_MESSAGES} undelivered); try again later")
-    return [MessageSent(to=command.to, sender=command.actor.agent or OPERATOR, body=command.body)]
+    sender = command.actor.agent or OPERATOR
+    allowed = settings_of(hive.configurations, sender).recipients if by_agent else None
+    if allowed is not None and command.to not in allowed:
+        return [MessageRefused(to=command.to, sender=sender)]
+    return [MessageSent(to=command.to, sender=sender, body=command.body)]
+
+
+def refused_send(sent: Sequence[Recorded]) -> None:
+    """Raise `Forbidden` where what followed from a `SendMessage` is its refusal."""
+    if isinstance(sent[0].event, MessageRefused):
+        refused = sent[0].event
+        raise Forbidden(f"{refused.sender} may not write to {refused.to}: its configuration names whom it may write to")
 
 
 def take(hive: Hive, command: TakeMail) -> list[Fact]:
     """Hand over the oldest waiting messages, and park what was handed over too often.
 
-    Nothing follows where nothing waits, nor while the owner is paused or the hive is frozen.
+    Nothing follows where nothing waits, nor while the owner is paused or the hive is frozen, nor on a day on which its
+    turns have cost what they may.
     """
-    if is_held(hive, command.to):
+    if is_held(hive, command.to) or is_over_budget(hive, command.to, command.at):
         return []
     waiting = [
         row
@@ -99,6 +120,12 @@ def is_held(hive: Hive, name: str) -> bool:
     """Whether an agent's turn loop is parked."""
     agent = hive.agents.get(name)
     return freeze_of(hive.freeze).frozen or (agent is not None and agent.paused)
+
+
+def is_over_budget(hive: Hive, name: str, at: int) -> bool:
+    """Whether an agent's turns have cost what they may on this day."""
+    limit = settings_of(hive.configurations, name).usd_per_day
+    return limit is not None and spent_on(hive.sessions.get(name), at) >= limit
 
 
 def _batch(waiting: list[Message]) -> tuple[int, ...]:

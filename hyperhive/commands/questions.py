@@ -5,7 +5,7 @@ from __future__ import annotations
 import attrs
 
 from hyperhive.commands.command import Command
-from hyperhive.commands.errors import Conflict, Invalid, NotFound, TooLarge
+from hyperhive.commands.errors import Conflict, Invalid, NotFound, Settled, TooLarge
 from hyperhive.events import questions as facts
 from hyperhive.events.envelope import Fact
 from hyperhive.projections.hive import Hive
@@ -45,6 +45,11 @@ class Resolution(Command):
     question: int
     closed: Question | None = attrs.field(default=None, eq=False)
 
+    @property
+    def number(self) -> int:
+        """The id of the row that it ends."""
+        return self.question
+
 
 @attrs.frozen(kw_only=True)
 class AnswerQuestion(Resolution):
@@ -64,13 +69,12 @@ class ExpireQuestion(Resolution):
     """The deadline has come, says the reactor that watched the clock."""
 
 
-class Resolved(Conflict):
-    """Something else came first; ``standing`` is the row as it ended, None where the caller has to look it up."""
+class Resolved(Settled):
+    """Another ending came first."""
 
     def __init__(self, number: int, standing: Question | None) -> None:
         told = "is resolved" if standing is None else f"was {standing.status.value} already: {standing.answer}"
-        super().__init__(f"question {number} {told}")
-        self.standing = standing
+        super().__init__(f"question {number} {told}", standing)
 
 
 def ask(hive: Hive, command: AskQuestion) -> list[Fact]:

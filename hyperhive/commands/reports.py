@@ -12,8 +12,9 @@ from hyperhive.commands.command import Command
 from hyperhive.commands.messages import acknowledged
 from hyperhive.events import turns
 from hyperhive.events.envelope import Fact
+from hyperhive.projections.configurations import settings_of
 from hyperhive.projections.hive import Hive
-from hyperhive.projections.sessions import Session
+from hyperhive.projections.sessions import Session, spent_on
 
 
 @attrs.frozen(kw_only=True)
@@ -89,8 +90,17 @@ def turn_started(_hive: Hive, command: ReportTurnStarted) -> list[Fact]:
 
 @_in_time
 def turn_ended(hive: Hive, command: ReportTurnEnded) -> list[Fact]:
-    """Note the end, and with it the delivery of its mail."""
-    return [command.ended, *acknowledged(hive, command.agent, command.ack)]
+    """Note the end, and with it the delivery of its mail; and that the day's budget is spent, where it is now."""
+    return [command.ended, *acknowledged(hive, command.agent, command.ack), *_spent(hive, command)]
+
+
+def _spent(hive: Hive, command: ReportTurnEnded) -> list[Fact]:
+    limit = settings_of(hive.configurations, command.agent).usd_per_day
+    before = spent_on(hive.sessions.get(command.agent), command.at)
+    after = before + command.ended.cost_usd
+    if limit is None or not before < limit <= after:
+        return []
+    return [turns.BudgetExhausted(agent=command.agent, usd_per_day=limit, spent_usd=after)]
 
 
 @_in_time
@@ -103,6 +113,8 @@ def fact(hive: Hive, command: ReportFact) -> list[Fact]:
         case turns.ModelChanged(model=model) if model == row.model:
             return []
         case turns.LoginNeeded() if row.needs_login:
+            return []
+        case turns.ToolServersFailed(servers=servers) if servers == row.failed_servers:
             return []
         case new:
             return [new]

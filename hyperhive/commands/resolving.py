@@ -1,25 +1,32 @@
-"""Resolving a question from a surface: looks up how it stands where it is resolved already."""
+"""Resolving a question or an approval from a surface: looks up how it stands where it is resolved already."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 
+from hyperhive.commands.approvals import Decision
 from hyperhive.commands.dispatcher import Answer, Dispatcher
-from hyperhive.commands.questions import Resolution, Resolved
+from hyperhive.commands.errors import Settled
+from hyperhive.commands.questions import Resolution
+from hyperhive.projections.approvals import Approval
 from hyperhive.projections.questions import Question
 
 
-async def resolve(dispatcher: Dispatcher, command: Resolution, recall: Callable[[int], Question | None]) -> Answer:
-    """Dispatch an answer or a cancellation.
+async def resolve(
+    dispatcher: Dispatcher, command: Resolution | Decision, recall: Callable[[int], Question | Approval | None]
+) -> Answer:
+    """Dispatch an ending.
 
-    ``recall`` reads a question from the table, where the resolved ones are; memory has only the open ones. Raises
-    `Resolved` with the standing answer where something else came first.
+    ``recall`` reads a row from the table, where the resolved ones are; memory has only the open ones. Raises `Settled`
+    with the standing row where something else came first.
     """
     try:
         return await dispatcher.dispatch(command)
-    except Resolved as resolved:
-        if resolved.standing is not None:
+    except Settled as settled:
+        if settled.standing is not None:
             raise
-        return await dispatcher.dispatch(attrs.evolve(command, closed=recall(command.question)))
+        closed: Any = recall(command.number)
+        return await dispatcher.dispatch(attrs.evolve(command, closed=closed))

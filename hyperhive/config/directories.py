@@ -77,6 +77,10 @@ class Directories:
         """Name the file of what its container wrote to stdout and stderr."""
         return self.agent_dir(name) / "harness.log"
 
+    def agent_config(self, name: str) -> Path:
+        """Name the directory with the files of its configuration, which its container sees."""
+        return self.agent_dir(name) / "config"
+
     def agent_socket_dir(self, name: str) -> Path:
         """Name the directory that is mounted into its container."""
         return self.run / "agents" / check_name(name)

@@ -9,13 +9,21 @@ import attrs
 
 from harness.wire import MANAGER
 from hyperhive.commands.errors import Unavailable
-from hyperhive.config import BadCredentials, ClaudeConfig, load_credentials
+from hyperhive.config import BadCredentials, ClaudeConfig, Directories, load_credentials
+from hyperhive.events.configurations import McpServer
+from hyperhive.projections.configurations import settings_of
 from hyperhive.projections.hive import Hive
+from hyperhive.proposals.places import config_seen, proposed_seen, state_seen
 
 BASIC_TOOLS = ("send", "recv", "recent")
-MANAGER_TOOLS = ("list", "start", "kill", "restart")
+MANAGER_TOOLS = ("list", "start", "kill", "restart", "request_spawn", "request_apply_commit")
 ASK = "ask_operator"
 """What a session is offered; what a request may do is decided by its actor all the same."""
+
+_PROPOSING = """\
+- New agents and changed configurations are the operator's to approve. Each agent's configuration is a git repository in
+  `{proposed}/NAME`: `agent.toml` says what it is. To change it, edit, commit, and `request_apply_commit` with the full
+  commit id; what becomes of a request comes as mail from `system`."""
 
 _BYPASS = "bypassPermissions"
 
@@ -28,30 +36,56 @@ class Sessions:
     claude: ClaudeConfig
     isolated: bool
     """Whether the runtime keeps an agent from the rest of the host; only then a session runs without prompts."""
+    directories: Directories
     rehearsal_url: str | None
     agents_may_ask: bool = False
 
     def __call__(self, name: str) -> dict[str, Any]:
         """Return the settings of one agent's next turn. Raises `Unavailable`."""
         session = self.hive.sessions.get(name)
+        settings = settings_of(self.hive.configurations, name)
         return {
             "agent": name,
             "role": "manager" if name == MANAGER else "agent",
-            "model": self.claude.model,
-            "env": self._environment(name),
+            "model": settings.model or self.claude.model,
+            "env": {**dict(settings.environment), **self._environment(name)},
             "permission_mode": _BYPASS if self.isolated else self.claude.permission_mode,
             "allowed_tools": [],
             "tools": self._tools(name),
+            "mcp_servers": {server.name: self._server(name, server) for server in settings.mcp},
+            "turn_seconds": settings.turn_seconds,
             "idle_seconds": self.claude.idle_seconds,
             "claude_path": None if self.claude.path is None else str(self.claude.path),
             "session_id": session.session_id if session is not None else None,
-            "prompt": "",
+            "prompt": "\n\n".join(filter(None, (self._proposing(name), settings.prompt.strip()))),
         }
 
+    def may_ask(self, name: str) -> bool:
+        """Whether an agent may ask the operator, by its own configuration, else by the hive's; the manager may."""
+        own = settings_of(self.hive.configurations, name).questions
+        return name == MANAGER or (self.agents_may_ask if own is None else own)
+
     def _tools(self, name: str) -> list[str]:
-        if name == MANAGER:
-            return [*BASIC_TOOLS, *MANAGER_TOOLS, ASK]
-        return [*BASIC_TOOLS, ASK] if self.agents_may_ask else list(BASIC_TOOLS)
+        tools = [*BASIC_TOOLS, *(MANAGER_TOOLS if name == MANAGER else ())]
+        return [*tools, ASK] if self.may_ask(name) else tools
+
+    def _server(self, name: str, server: McpServer) -> dict[str, Any]:
+        """Return how a tool server is started, with the places as the agent's container has them."""
+        places = {
+            "{config}": config_seen(self.directories.agent_config(name), isolated=self.isolated),
+            "{state}": state_seen(self.directories.agent_state(name), isolated=self.isolated),
+        }
+        return {
+            "command": _placed(server.command, places),
+            "args": [_placed(argument, places) for argument in server.args],
+            "env": {key: _placed(value, places) for key, value in server.environment},
+        }
+
+    def _proposing(self, name: str) -> str:
+        if name != MANAGER:
+            return ""
+        place = proposed_seen(self.directories.data / "proposed", isolated=self.isolated)
+        return _PROPOSING.replace("{proposed}", place)
 
     def _environment(self, name: str) -> Mapping[str, str]:
         if self.rehearsal_url is not None:
@@ -68,3 +102,9 @@ class Sessions:
             return load_credentials(self.claude.credentials_file)
         except BadCredentials as error:
             raise Unavailable(str(error)) from error
+
+
+def _placed(text: str, places: Mapping[str, str]) -> str:
+    for name, place in places.items():
+        text = text.replace(name, place)
+    return text

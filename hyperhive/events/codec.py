@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from hyperhive.events import agents, hive, messages, questions, turns
+from hyperhive.events import agents, approvals, configurations, hive, messages, questions, turns
 
 _ABSTRACT = {
     agents.AgentFact,
@@ -22,11 +22,15 @@ _ABSTRACT = {
     questions.QuestionFact,
     turns.TurnFact,
     hive.HiveFact,
+    approvals.ApprovalFact,
+    configurations.ConfigurationFact,
+    configurations.AgentSettings,
+    configurations.McpServer,
 }
 
 TYPES: dict[str, type] = {
     cls.__name__: cls
-    for module in (hive, agents, messages, turns, questions)
+    for module in (hive, agents, messages, turns, questions, approvals, configurations)
     for cls in vars(module).values()
     if isinstance(cls, type) and attrs.has(cls) and cls not in _ABSTRACT
 }

@@ -55,3 +55,10 @@ class MessageRequeued(InboxFact):
     """The operator put a parked message back; its failed deliveries count no more."""
 
     id: int
+
+
+@attrs.frozen(kw_only=True)
+class MessageRefused(InboxFact):
+    """An agent wrote to somebody whom its configuration does not let it write to; the inbox does not get it."""
+
+    sender: str

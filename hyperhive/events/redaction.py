@@ -12,7 +12,7 @@ import msgspec
 
 REDACTED = "[redacted]"
 
-NAMES = frozenset({"agent", "agents", "to", "sender", "asker"})
+NAMES = frozenset({"agent", "agents", "to", "sender", "asker", "requester"})
 """Of agents and people: kept in every fact, since nothing could be followed without them."""
 
 KEPT: dict[str, frozenset[str]] = {
@@ -25,6 +25,14 @@ KEPT: dict[str, frozenset[str]] = {
     "ModelChanged": frozenset({"model"}),
     "SessionLost": frozenset({"expected", "actual"}),
     "HarnessReported": frozenset({"kind"}),
+    "ToolServersFailed": frozenset({"servers"}),
+    "ApprovalRequested": frozenset({"kind", "commit", "base"}),
+    "ApprovalGranted": frozenset({"kind", "commit", "base"}),
+    "ApprovalDenied": frozenset({"kind"}),
+    "ApprovalSuperseded": frozenset({"kind"}),
+    "ApprovalFailed": frozenset({"kind"}),
+    "ConfigurationApplied": frozenset({"commit", "base"}),
+    "ConfigurationReverted": frozenset({"commit", "failed"}),
 }
 """By type: what else stays. So bodies, questions, options, answers, errors, reasons, what a status says, and the
 details of a login or an unknown report go."""

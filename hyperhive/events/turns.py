@@ -93,6 +93,21 @@ class LoginNeeded(TurnFact):
 
 
 @attrs.frozen(kw_only=True)
+class ToolServersFailed(TurnFact):
+    """These of the configured tool servers do not work; none of them: all work again."""
+
+    servers: tuple[str, ...]
+
+
+@attrs.frozen(kw_only=True)
+class BudgetExhausted(TurnFact):
+    """The day's turns have cost what its configuration allows; its mail waits for the next day (UTC)."""
+
+    usd_per_day: Dollars
+    spent_usd: Dollars
+
+
+@attrs.frozen(kw_only=True)
 class TurnInterruptRequested(TurnFact):
     """The operator wants the running turn to end now."""
 

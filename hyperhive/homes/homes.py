@@ -6,10 +6,14 @@ import asyncio
 import threading
 from pathlib import Path
 
-from harness.wire import check_name
+from harness.wire import MANAGER, check_name
 from hyperhive.config import Directories, PortsConfig
 from hyperhive.homes.ports import assign
 from hyperhive.homes.wipe import wipe
+from hyperhive.proposals.agent_toml import confinement
+from hyperhive.proposals.places import CONFIG, PROPOSED
+from hyperhive.proposals.proposals import Proposals
+from hyperhive.repositories.repositories import git_email
 from hyperhive.runtimes.protocol import Spec
 from hyperhive.sockets.agent import AgentSocket, Host
 from hyperhive.sockets.lines import LineServer, Protocol
@@ -22,6 +26,7 @@ class Homes:
         self,
         directories: Directories,
         host: Host,
+        proposals: Proposals,
         *,
         max_connections: int,
         ports: PortsConfig = PortsConfig(),  # noqa: B008 - frozen
@@ -29,6 +34,7 @@ class Homes:
     ) -> None:
         self._directories = directories
         self._host = host
+        self._proposals = proposals
         self._max_connections = max_connections
         self._ports = ports
         self._readable = readable
@@ -39,13 +45,25 @@ class Homes:
         self._directories.create_agent(name)
         assign(name, self._ports, self._directories)
         await self.open(name)
+        await self._proposals.prepare(name, self._directories.agent_config(name))
+        return self.spec(name, generation)
+
+    def spec(self, name: str, generation: int) -> Spec:
+        """Return what the container of a prepared agent is made of."""
+        limits, egress = confinement(self._proposals.settings(name))
+        proposed = {} if name != MANAGER else {PROPOSED: self._directories.data / "proposed"}
         return Spec(
             name=name,
             state=self._directories.agent_state(name),
             socket_dir=self._directories.agent_socket_dir(name),
             log=self._directories.agent_log(name),
             generation=generation,
+            environment=_git_identity(name),
             readable=self._readable,
+            writable=proposed,
+            read_only={CONFIG: self._directories.agent_config(name)},
+            limits=limits,
+            **({} if egress is None else {"egress": egress}),
         )
 
     async def open(self, name: str) -> None:
@@ -99,6 +117,12 @@ class Homes:
         data, run = self._directories.data, self._directories.run
         for root, *path in ((data, "agents", name), (data, "applied", name), (run, "agents", name)):
             await _wipe(root, *path)
+
+
+def _git_identity(name: str) -> dict[str, str]:
+    """Return the variables by which an agent's commits are its own."""
+    who = {"NAME": name, "EMAIL": git_email(name)}
+    return {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in who.items()}
 
 
 async def _wipe(root: Path, *path: str) -> None:

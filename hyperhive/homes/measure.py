@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from hyperhive.homes import handles
+from hyperhive import handles
 
 MAX_ENTRIES = 300_000
 MAX_DEPTH = 100

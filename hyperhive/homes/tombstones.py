@@ -12,8 +12,8 @@ from pathlib import Path
 import attrs
 import structlog
 
+from hyperhive import handles
 from hyperhive.commands.dispatcher import Dispatcher
-from hyperhive.homes import handles
 from hyperhive.homes.measure import measure
 from hyperhive.projections import views
 from hyperhive.projections.agents import Agent

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import attrs
 
-from hyperhive.homes import handles
+from hyperhive import handles
 
 _CHANGED = (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 """What is answered of an entry that somebody has changed since it was seen; the next look sees what it is now."""

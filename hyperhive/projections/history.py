@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from hyperhive.events.log import read_only
+from hyperhive.projections.approvals import APPROVALS, Approval
 from hyperhive.projections.messages import MESSAGES, Message
 from hyperhive.projections.mirror import read_rows
 from hyperhive.projections.questions import QUESTIONS, Question
@@ -29,6 +30,14 @@ class History:
     def questions(self, limit: int) -> list[Question]:
         """Return the newest questions, resolved or not."""
         return [row for _, row in read_rows(self._connection, QUESTIONS, "ORDER BY id DESC LIMIT ?", (limit,))]
+
+    def approval(self, id_: int) -> Approval | None:
+        """Return one approval, decided or not; None where there is none."""
+        return next((row for _, row in read_rows(self._connection, APPROVALS, "WHERE id = ?", (id_,))), None)
+
+    def approvals(self, limit: int) -> list[Approval]:
+        """Return the newest approvals, decided or not."""
+        return [row for _, row in read_rows(self._connection, APPROVALS, "ORDER BY id DESC LIMIT ?", (limit,))]
 
     def close(self) -> None:
         """Close the connection."""

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 from hyperhive.events.envelope import Recorded
 from hyperhive.projections.agents import AGENTS
+from hyperhive.projections.approvals import APPROVALS
+from hyperhive.projections.configurations import CONFIGURATIONS
 from hyperhive.projections.freeze import FREEZE
 from hyperhive.projections.identity import IDENTITY
 from hyperhive.projections.messages import MESSAGES
@@ -14,7 +16,17 @@ from hyperhive.projections.questions import QUESTIONS
 from hyperhive.projections.sequences import SEQUENCES
 from hyperhive.projections.sessions import SESSIONS
 
-PROJECTIONS: tuple[Projection, ...] = (AGENTS, MESSAGES, SESSIONS, QUESTIONS, SEQUENCES, FREEZE, IDENTITY)
+PROJECTIONS: tuple[Projection, ...] = (
+    AGENTS,
+    MESSAGES,
+    SESSIONS,
+    QUESTIONS,
+    SEQUENCES,
+    FREEZE,
+    IDENTITY,
+    APPROVALS,
+    CONFIGURATIONS,
+)
 
 Changed = tuple[Projection, Key | Sweep, Row | None]
 """A row of a projection as it is after a fact, or None where it is gone (with a `Sweep`: where they are)."""
@@ -47,6 +59,8 @@ class Hive:
         self.sequences = self.rows[SEQUENCES.name]
         self.freeze = self.rows[FREEZE.name]
         self.identity = self.rows[IDENTITY.name]
+        self.approvals = self.rows[APPROVALS.name]
+        self.configurations = self.rows[CONFIGURATIONS.name]
 
     def become(self, other: Hive) -> None:
         """Take another hive's place, for those who hold on to this one (memory was ahead of a file that was full)."""

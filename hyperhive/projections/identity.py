@@ -19,11 +19,19 @@ class Identity(FrozenRow, frozen=True, kw_only=True):
     epoch: str | None = None
     """Of the newest restoration from a backup."""
     restored_at: int | None = None
+    release: str | None = None
+    """Of the newest daemon: what an agent's harness should be, too."""
+
+
+def identity_of(rows: Rows) -> Identity:
+    """Return the one row of a hive that was created."""
+    row: Identity = rows[HIVE]
+    return row
 
 
 def mark_of(rows: Rows) -> str:
     """Return the id that marks this hive's processes: a restored copy and its original may run on one host."""
-    row: Identity = rows[HIVE]
+    row = identity_of(rows)
     return row.epoch or row.hive
 
 
@@ -36,9 +44,15 @@ def _restored(rows: Rows, recorded: Recorded) -> Iterable[Change]:
     return ((HIVE, evolve(rows[HIVE], epoch=event.epoch, restored_at=recorded.at)),) if HIVE in rows else ()
 
 
+def _started(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    event: facts.DaemonStarted = recorded.event
+    return ((HIVE, evolve(rows[HIVE], release=event.release)),) if HIVE in rows else ()
+
+
 IDENTITY = Projection(
     name="identity",
     row=Identity,
     key=("id",),
-    folds={facts.HiveCreated: _created, facts.HiveRestored: _restored},
+    revision=2,
+    folds={facts.HiveCreated: _created, facts.HiveRestored: _restored, facts.DaemonStarted: _started},
 )

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from harness.wire import MANAGER, SYSTEM
-from hyperhive.events import agents, hive, messages, questions, turns
+from harness.wire import MANAGER, OPERATOR, SYSTEM
+from hyperhive.events import agents, approvals, hive, messages, questions, turns
 from hyperhive.events.envelope import Recorded
 from hyperhive.projections.projection import Change, Fold, FrozenRow, Projection, Rows, Sweep, evolve
 from hyperhive.projections.questions import CANCELLED, EXPIRED
@@ -142,6 +142,21 @@ def _login_needed(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
     return (_helper(recorded, "needs_login", agent=agent),) if agent != MANAGER else ()
 
 
+def _servers_failed(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    event = recorded.event
+    if not event.servers or event.agent == MANAGER:
+        return ()
+    return (_helper(recorded, "tool_servers_failed", agent=event.agent, servers=list(event.servers)),)
+
+
+def _budget_exhausted(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    event = recorded.event
+    if event.agent == MANAGER:
+        return ()
+    told = {"usd_per_day": event.usd_per_day, "spent_usd": round(event.spent_usd, 4)}
+    return (_helper(recorded, "budget_exhausted", agent=event.agent, **told),)
+
+
 def _question_resolved(answer: str | None = None, *, late: bool = False) -> Fold:
     """Tell whoever asked; the endings differ in the answer alone, and a late one says so."""
 
@@ -151,6 +166,22 @@ def _question_resolved(answer: str | None = None, *, late: bool = False) -> Fold
         if late:
             told["late"] = True
         return (_helper(recorded, "operator_answered", to=event.asker, **told),)
+
+    return fold
+
+
+def _approval_resolved(status: str) -> Fold:
+    """Tell whoever asked. What the operator asked for and granted at once, nobody waits to hear of."""
+
+    def fold(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
+        event = recorded.event
+        if event.requester == OPERATOR:
+            return ()
+        told = {"id": event.id, "agent": event.agent, "kind": event.kind.value, "status": status}
+        note = event.error if status == "failed" else getattr(event, "note", "") or None
+        if status == "cancelled":
+            note = f"a newer request took its place: {event.by}"
+        return (_helper(recorded, "approval_resolved", to=event.requester, **told, note=note),)
 
     return fold
 
@@ -200,6 +231,12 @@ MESSAGES = Projection(
         agents.ContainerCrashed: _crashed,
         agents.AgentQuarantined: _quarantined,
         turns.LoginNeeded: _login_needed,
+        turns.ToolServersFailed: _servers_failed,
+        turns.BudgetExhausted: _budget_exhausted,
+        approvals.ApprovalGranted: _approval_resolved("approved"),
+        approvals.ApprovalDenied: _approval_resolved("denied"),
+        approvals.ApprovalSuperseded: _approval_resolved("cancelled"),
+        approvals.ApprovalFailed: _approval_resolved("failed"),
         questions.QuestionAnswered: _question_resolved(),
         questions.QuestionExpired: _question_resolved(EXPIRED),
         questions.QuestionCancelled: _question_resolved(CANCELLED),

@@ -44,7 +44,8 @@ def _column(projection: Projection, name: str, annotation: object) -> Column[obj
         annotation = next(part for part in annotation.__args__ if part is not type(None))
         nullable = True
     sql_type = next((sql for plain, sql in _SQL_TYPES.items() if annotation is plain), Text)
-    return Column(name, sql_type(), primary_key=name in projection.key, nullable=nullable)
+    # Quoted: `commit` is a word of SQL, and SQLAlchemy does not know it as one.
+    return Column(name, sql_type(), primary_key=name in projection.key, nullable=nullable, quote=True)
 
 
 def _table(projection: Projection) -> Table:

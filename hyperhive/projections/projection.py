@@ -7,6 +7,7 @@ the hive, not its age.
 
 from __future__ import annotations
 
+import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -80,6 +81,12 @@ class Rows(dict[Key, Row]):
                 del self._groups[key[0]]
 
 
+def _is_packed(annotation: Any) -> bool:
+    if isinstance(annotation, types.UnionType):
+        return any(map(_is_packed, typing.get_args(annotation)))
+    return typing.get_origin(annotation) is tuple or attrs.has(annotation)
+
+
 def _always(_row: Row) -> bool:
     return True
 
@@ -101,7 +108,7 @@ class Projection:
 
     fields: tuple[str, ...] = attrs.field(init=False)
     packed: frozenset[str] = attrs.field(init=False)
-    """The fields that hold tuples, which a table keeps as JSON."""
+    """The fields that hold tuples or values with fields of their own, which a table keeps as JSON."""
     values: Callable[[Row], tuple[Any, ...]] = attrs.field(init=False)
     """A row's values in the order of `fields`, as a table keeps them."""
 
@@ -112,7 +119,7 @@ class Projection:
     @packed.default
     def _packed(self) -> frozenset[str]:
         hints = typing.get_type_hints(self.row)
-        return frozenset(name for name in self.fields if typing.get_origin(hints[name]) is tuple)
+        return frozenset(name for name in self.fields if _is_packed(hints[name]))
 
     @values.default
     def _values(self) -> Callable[[Row], tuple[Any, ...]]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hyperhive.events import questions
+from hyperhive.events import approvals, questions
 from hyperhive.events.envelope import Recorded
-from hyperhive.projections.projection import Change, FrozenRow, Projection, Rows
+from hyperhive.projections.projection import Change, Fold, FrozenRow, Projection, Rows
 
 QUESTION = "question"
+APPROVAL = "approval"
 
 
 class Sequence(FrozenRow, frozen=True, kw_only=True):
@@ -24,13 +25,16 @@ def next_id(rows: Rows, category: str) -> int:
     return 1 if row is None else row.last + 1
 
 
-def _asked(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
-    return ((QUESTION, Sequence(category=QUESTION, last=recorded.event.id)),)
+def _count(category: str) -> Fold:
+    def fold(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
+        return ((category, Sequence(category=category, last=recorded.event.id)),)
+
+    return fold
 
 
 SEQUENCES = Projection(
     name="sequences",
     row=Sequence,
     key=("category",),
-    folds={questions.QuestionAsked: _asked},
+    folds={questions.QuestionAsked: _count(QUESTION), approvals.ApprovalRequested: _count(APPROVAL)},
 )

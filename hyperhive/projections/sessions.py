@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hyperhive.events import agents, turns
+from hyperhive.events import agents, messages, turns
 from hyperhive.events.envelope import Recorded
 from hyperhive.projections.projection import Change, Fold, FrozenRow, Projection, Rows, evolve
 
@@ -33,6 +33,25 @@ class Session(FrozenRow, frozen=True, kw_only=True):
     cache_creation_tokens: int = 0
     error: str | None = None
     """Of the newest turn, where it failed."""
+    version: str | None = None
+    """The release of the harness that runs, or ran last."""
+    spent_day: int = 0
+    """The day (UTC, counted since 1970) of the newest turn with a cost."""
+    spent_usd: float = 0.0
+    """On that day."""
+    failed_servers: tuple[str, ...] = ()
+    """Configured tool servers that do not work."""
+    refused_sends: int = 0
+    """Messages to somebody whom its configuration does not let it write to."""
+
+
+DAY = 86_400_000_000
+"""In microseconds."""
+
+
+def spent_on(row: Session | None, at: int) -> float:
+    """Return what an agent's turns have cost in dollars on the day (UTC) of this moment."""
+    return row.spent_usd if row is not None and row.spent_day == at // DAY else 0.0
 
 
 def _row(rows: Rows, recorded: Recorded) -> Session:
@@ -45,6 +64,8 @@ def _harness_started(rows: Rows, recorded: Recorded) -> Iterable[Change]:
     changed = evolve(
         _row(rows, recorded),
         run=event.run,
+        version=event.version,
+        failed_servers=(),
         turn=None,
         turn_correlation=None,
         status="idle",
@@ -86,6 +107,8 @@ def _turn_ended(rows: Rows, recorded: Recorded) -> Iterable[Change]:
         cache_read_tokens=row.cache_read_tokens + event.cache_read_tokens,
         cache_creation_tokens=row.cache_creation_tokens + event.cache_creation_tokens,
         error=event.error,
+        spent_day=recorded.at // DAY,
+        spent_usd=spent_on(row, recorded.at) + event.cost_usd,
     )
     return ((event.agent, changed),)
 
@@ -109,6 +132,11 @@ def _login_needed(rows: Rows, recorded: Recorded) -> Iterable[Change]:
     return ((recorded.event.agent, evolve(_row(rows, recorded), needs_login=True)),)
 
 
+def _refused(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    row: Session = rows.get(recorded.event.sender) or Session(agent=recorded.event.sender)
+    return ((row.agent, evolve(row, refused_sends=row.refused_sends + 1)),)
+
+
 def _silenced(rows: Rows, recorded: Recorded) -> Iterable[Change]:
     """End the turn that was running: a container that stopped has none any more."""
     row = rows.get(recorded.event.agent)
@@ -124,6 +152,7 @@ SESSIONS = Projection(
     name="sessions",
     row=Session,
     key=("agent",),
+    revision=2,
     folds={
         turns.HarnessStarted: _harness_started,
         turns.TurnStarted: _turn_started,
@@ -132,6 +161,8 @@ SESSIONS = Projection(
         turns.ModelChanged: _set("model", "model"),
         turns.SessionLost: _set("session_id", "actual"),
         turns.LoginNeeded: _login_needed,
+        turns.ToolServersFailed: _set("failed_servers", "servers"),
+        messages.MessageRefused: _refused,
         agents.KillSucceeded: _silenced,
         agents.KillFailed: _silenced,
         agents.RestartFailed: _silenced,

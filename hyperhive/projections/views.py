@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from types import MappingProxyType
 from typing import Any
 
@@ -11,8 +12,11 @@ import attrs
 from harness.wire import MANAGER, OPERATOR
 from hyperhive.events.envelope import rfc3339
 from hyperhive.projections.agents import Agent, State
+from hyperhive.projections.approvals import Approval
+from hyperhive.projections.configurations import Configuration
 from hyperhive.projections.freeze import freeze_of
 from hyperhive.projections.hive import Hive
+from hyperhive.projections.identity import identity_of
 from hyperhive.projections.messages import Message
 from hyperhive.projections.questions import Question
 from hyperhive.projections.sessions import Session
@@ -32,21 +36,23 @@ class Kept:
 
 
 MAX_SHOWN_CHARACTERS = 1_000
+_EPOCH_DAY = date(1970, 1, 1)
 
 
 def agent_row(hive: Hive, agent: Agent) -> dict[str, Any]:
     """Show one agent as host.sock version 1 does; the flags are independent of each other."""
     session = hive.sessions.get(agent.name) or Session(agent=agent.name)
+    configuration: Configuration | None = hive.configurations.get(agent.name)
     running = agent.running
     return {
         "name": agent.name,
         "running": running,
         "failed": agent.crashed or agent.error is not None,
-        "needs_update": False,
+        "needs_update": running and _is_outdated(hive, session, configuration),
         "needs_login": session.needs_login,
         "paused": agent.paused,
         "parent": None if agent.name == MANAGER else MANAGER,
-        "deployed_sha": None,
+        "deployed_sha": configuration.deployed[:12] if configuration and configuration.deployed else None,
         "active_model": session.model,
         "status_text": shortened(session.status_text or session.status) if running else None,
         "status_set_at": rfc3339(session.status_at) if running and session.status_at else None,
@@ -69,7 +75,21 @@ def agent_row(hive: Hive, agent: Agent) -> dict[str, Any]:
             "cache_creation": session.cache_creation_tokens,
         },
         "undelivered": len(hive.messages.group(agent.name)),
+        "failed_servers": list(session.failed_servers) if running else [],
+        "refused_sends": session.refused_sends,
+        "spent_usd": round(session.spent_usd, 6),
+        "spent_day": _EPOCH_DAY.fromordinal(_EPOCH_DAY.toordinal() + session.spent_day).isoformat(),
+        "usd_per_day": configuration.settings.usd_per_day if configuration else None,
     }
+
+
+def _is_outdated(hive: Hive, session: Session, configuration: Configuration | None) -> bool:
+    """Whether what is applied, or the daemon's release, is not what the container was made from."""
+    release = identity_of(hive.identity).release if hive.identity else None
+    harness = session.version
+    return (configuration is not None and configuration.commit != configuration.deployed) or (
+        release is not None and harness is not None and session.run is not None and harness != release
+    )
 
 
 def shortened(text: str | None) -> str | None:
@@ -109,6 +129,28 @@ def question_row(row: Question) -> dict[str, Any]:
         "answer": row.answer,
         "resolved_at": rfc3339(row.resolved_at) if row.resolved_at is not None else None,
         "resolved_by": row.resolved_by,
+    }
+
+
+def approval_row(row: Approval) -> dict[str, Any]:
+    """Show one approval as host.sock version 1 does; what stands after ``description`` came later."""
+    return {
+        "id": row.id,
+        "agent": row.agent,
+        "kind": row.kind.value,
+        "commit_ref": row.commit,
+        "fetched_sha": row.commit,
+        "requested_at": rfc3339(row.requested_at),
+        "status": row.status.value,
+        "resolved_at": rfc3339(row.resolved_at) if row.resolved_at is not None else None,
+        "note": row.error or row.operator_note or None,
+        "description": row.note,
+        "requester": row.requester,
+        "base": row.base,
+        "blocked": row.blocked,
+        "work": row.work.value,
+        "resolved_by": row.resolved_by,
+        "superseded_by": row.superseded_by,
     }
 
 
@@ -177,6 +219,7 @@ def state(hive: Hive, known: Mapping[str, Kept] = MappingProxyType({})) -> dict[
         "transients": transients(hive),
         "tombstones": tombstone_rows(hive, known),
         "questions": [question_row(row) for row in hive.questions.values()],
+        "approvals": [approval_row(row) for row in hive.approvals.values()],
         "inbox": [message_row(row) for row in open_messages if row.to == OPERATOR],
         "parked": [message_row(row) for row in open_messages if row.parked_at is not None],
     }

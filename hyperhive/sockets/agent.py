@@ -13,7 +13,7 @@ from harness import wire
 from hyperhive.commands.agents import Action, KillAgent, RestartAgent, StartAgent
 from hyperhive.commands.dispatcher import Answer, Dispatcher
 from hyperhive.commands.errors import Conflict, Forbidden, Invalid, Unavailable
-from hyperhive.commands.messages import AcknowledgeMail, SendMessage, TakeMail
+from hyperhive.commands.messages import AcknowledgeMail, SendMessage, TakeMail, refused_send
 from hyperhive.commands.questions import AskQuestion
 from hyperhive.commands.reports import is_late
 from hyperhive.events.envelope import Role, actor_of_agent, rfc3339
@@ -24,6 +24,7 @@ from hyperhive.projections.agents import AGENTS
 from hyperhive.projections.freeze import FREEZE, HIVE
 from hyperhive.projections.history import History
 from hyperhive.projections.messages import MESSAGES, Message
+from hyperhive.proposals.proposals import Proposals
 from hyperhive.sockets.control import Controls
 from hyperhive.sockets.fitting import fitting
 from hyperhive.sockets.lines import Connection, Reply, Request
@@ -46,8 +47,9 @@ class Host:
     history: History
     session: Callable[[str], dict[str, Any]]
     """What an agent's next turn runs with: model, credentials, permission mode …"""
-    agents_may_ask: bool = False
-    """Whether agents that are not the manager may ask the operator."""
+    may_ask: Callable[[str], bool]
+    """Whether an agent may ask the operator."""
+    proposals: Proposals
 
 
 @attrs.frozen(kw_only=True)
@@ -79,6 +81,22 @@ class _AskOperator:
     options: tuple[str, ...] = ()
     multi: bool = False
     ttl_seconds: int | None = None
+    command_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class _RequestSpawn:
+    name: str
+    reason: str = ""
+    config: str | None = None
+    command_id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class _RequestApply:
+    agent: str
+    commit: str
+    note: str = ""
     command_id: str | None = None
 
 
@@ -130,6 +148,8 @@ class AgentSocket:
             "session": self._session,
             "control": self._control,
             "ask_operator": self._ask_operator,
+            "request_spawn": self._request_spawn,
+            "request_apply_commit": self._request_apply,
             "start": self._action(StartAgent),
             "kill": self._action(KillAgent),
             "restart": self._action(RestartAgent),
@@ -148,6 +168,7 @@ class AgentSocket:
         said = read(request, _Send)
         command = SendMessage(actor=self._actor, to=said.to, body=said.body, id=command_id(said.command_id))
         sent = await self._host.dispatcher.dispatch(command)
+        refused_send(sent)
         return {"ok": True, "message_id": sent[0].position}
 
     async def _recv(self, request: Request) -> Reply:
@@ -241,11 +262,23 @@ class AgentSocket:
             options=said.options,
             multi=said.multi,
             ttl_seconds=said.ttl_seconds,
-            agents_may_ask=self._host.agents_may_ask,
+            agents_may_ask=self._host.may_ask(self._name),
             id=command_id(said.command_id),
         )
         asked = await self._host.dispatcher.dispatch(command)
         return {"ok": True, "question_id": asked[0].event.id}
+
+    async def _request_spawn(self, request: Request) -> Reply:
+        said = read(request, _RequestSpawn)
+        id_ = command_id(said.command_id)
+        number = await self._host.proposals.request_spawn(self._actor, said.name, said.reason, said.config, id_)
+        return {"ok": True, "approval_id": number}
+
+    async def _request_apply(self, request: Request) -> Reply:
+        said = read(request, _RequestApply)
+        id_ = command_id(said.command_id)
+        number = await self._host.proposals.request_apply(self._actor, said.agent, said.commit, said.note, id_)
+        return {"ok": True, "approval_id": number}
 
 
 def poll_seconds(wanted: float) -> float:

@@ -22,6 +22,8 @@ from hyperhive.projections.freeze import freeze_of
 from hyperhive.projections.history import History
 from hyperhive.projections.hive import Hive
 from hyperhive.projections.views import Kept
+from hyperhive.proposals.proposals import Proposals
+from hyperhive.sockets.approvals import ApprovalVerbs, Verb
 from hyperhive.sockets.fitting import fitting
 from hyperhive.sockets.lines import Connection, Reply, Request
 from hyperhive.sockets.requests import Ids, Number, command_id, read
@@ -45,6 +47,7 @@ class Daemon:
 
     dispatcher: Dispatcher
     history: History
+    proposals: Proposals
     log_path: Callable[[str], str]
     """Where a container's output is kept."""
     login: Callable[[str], Awaitable[list[str]]]
@@ -140,9 +143,6 @@ class HostSocket:
             "revive": self._action(agents.ReviveAgent),
             "purge_tombstone": self._action(agents.PurgeTombstone),
             "urls": self._urls,
-            "pending": self._pending,
-            "approve": self._resolve_approval,
-            "deny": self._resolve_approval,
             "spawn": self._action(agents.SpawnAgent),
             "kill": self._action(agents.KillAgent),
             "rebuild": self._action(agents.RebuildAgent),
@@ -158,6 +158,7 @@ class HostSocket:
             "logs": self._logs,
             "login": self._login,
             "state": self._state,
+            **{name: _done(verb) for name, verb in _approvals(daemon).verbs().items()},
         }
 
     async def __call__(self, connection: Connection, request: Request) -> Reply | None:
@@ -246,12 +247,6 @@ class HostSocket:
     async def _urls(self, _connection: Connection, _request: Request) -> Reply:
         return done(urls={"domain": None, "home": self._daemon.home_url})
 
-    async def _pending(self, _connection: Connection, _request: Request) -> Reply:
-        return done(approvals=[])
-
-    async def _resolve_approval(self, _connection: Connection, request: Request) -> Reply:
-        raise NotFound(f"no approval {read(request, _Numbered).id}")
-
     async def _tombstones(self, _connection: Connection, _request: Request) -> Reply:
         return done(tombstones=views.tombstone_rows(self._hive, self._daemon.kept()))
 
@@ -329,6 +324,17 @@ class HostSocket:
         if name not in self._hive.agents:
             raise NotFound(f"no agent {name!r}; there are: {', '.join(sorted(self._hive.agents)) or 'none yet'}")
         return name
+
+
+def _approvals(daemon: Daemon) -> ApprovalVerbs:
+    return ApprovalVerbs(dispatcher=daemon.dispatcher, history=daemon.history, proposals=daemon.proposals)
+
+
+def _done(verb: Verb) -> Callable[[Connection, Request], Awaitable[Reply]]:
+    async def answer(connection: Connection, request: Request) -> Reply:
+        return done(**await verb(connection, request))
+
+    return answer
 
 
 def _oldest_first(found: dict[str, Any], name: str) -> dict[str, Any]:

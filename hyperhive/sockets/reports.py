@@ -66,6 +66,11 @@ class _NeedsLogin:
 
 
 @attrs.frozen(kw_only=True)
+class _ToolServersFailed:
+    servers: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
 class _HarnessStarted:
     run: str
     version: str = ""
@@ -114,6 +119,7 @@ _KINDS: dict[str, Callable[[dict[str, Any], dict[str, Any]], Report]] = {
     "model_changed": _as(_ModelChanged, turns.ModelChanged),
     "session_lost": _as(_SessionLost, turns.SessionLost),
     "needs_login": _as(_NeedsLogin, turns.LoginNeeded),
+    "tool_servers_failed": _as(_ToolServersFailed, turns.ToolServersFailed),
     "harness_started": _as(_HarnessStarted, turns.HarnessStarted),
 }
 

@@ -9,15 +9,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hyperhive.commands import agents, messages
+from hyperhive.commands.approvals import Approve, Deny
 from hyperhive.commands.daemon import FreezeHive, ThawHive
 from hyperhive.commands.dispatcher import Dispatcher
-from hyperhive.commands.errors import Invalid, Refused
-from hyperhive.commands.questions import AnswerQuestion, CancelQuestion, Resolution, Resolved
+from hyperhive.commands.errors import Invalid, Refused, Settled
+from hyperhive.commands.questions import AnswerQuestion, CancelQuestion, Resolution
 from hyperhive.commands.resolving import resolve
 from hyperhive.events.envelope import OPERATOR
 from hyperhive.events.questions import QuestionAnsweredLate
+from hyperhive.projections.approvals import Approval
 from hyperhive.projections.history import History
-from hyperhive.projections.views import question_row
+from hyperhive.projections.questions import Question
+from hyperhive.projections.views import approval_row, question_row
+from hyperhive.proposals.proposals import Proposals
 from hyperhive.web.forms import accepted, read_form, refused
 from hyperhive.web.guard import Endpoint
 
@@ -32,6 +36,7 @@ class Acts:
 
     dispatcher: Dispatcher
     history: History
+    proposals: Proposals
 
     def endpoints(self) -> dict[str, Endpoint]:
         """Return an endpoint for each path; all are for POST."""
@@ -49,6 +54,10 @@ class Acts:
             "/freeze": self._whole(FreezeHive),
             "/thaw": self._whole(ThawHive),
             "/send/{name}": self._send,
+            "/request-spawn": self._request_spawn,
+            "/approve/{id:int}": self._approve,
+            "/deny/{id:int}": self._deny,
+            "/rollback/{name}": self._roll_back,
             "/answer-question/{id:int}": self._answer,
             "/cancel-question/{id:int}": self._cancel,
         }
@@ -87,6 +96,31 @@ class Acts:
         command = messages.SendMessage(actor=OPERATOR, to=request.path_params["name"], body=_one(form, "body"))
         return {"message_id": (await self.dispatcher.dispatch(command))[0].position}
 
+    async def _request_spawn(self, _request: Request, form: Form) -> dict[str, object]:
+        name, reason, config = _one(form, "name"), _one(form, "reason", ""), _one(form, "config", "")
+        return {"approval_id": await self.proposals.request_spawn(OPERATOR, name, reason, config or None)}
+
+    async def _approve(self, request: Request, form: Form) -> dict[str, object]:
+        command = Approve(
+            actor=OPERATOR,
+            approval=request.path_params["id"],
+            note=_one(form, "note", ""),
+            seen=True,
+            commit=_one(form, "commit") or None,
+            base=_one(form, "base") or None,
+        )
+        await self.proposals.approve(command)
+        return {}
+
+    async def _deny(self, request: Request, form: Form) -> dict[str, object]:
+        command = Deny(actor=OPERATOR, approval=request.path_params["id"], note=_one(form, "note", ""))
+        await self.proposals.deny(command)
+        return {}
+
+    async def _roll_back(self, request: Request, form: Form) -> dict[str, object]:
+        name, commit = request.path_params["name"], _one(form, "commit", "")
+        return {"approval_id": await self.proposals.roll_back(OPERATOR, name, commit or None, _one(form, "note", ""))}
+
     async def _answer(self, request: Request, form: Form) -> dict[str, object]:
         return await self._resolve(
             AnswerQuestion(
@@ -109,12 +143,22 @@ def _endpoint(act: Act) -> Endpoint:
     async def answer(request: Request) -> Response:
         try:
             return accepted(request, await act(request, await read_form(request)))
-        except Resolved as second:
-            return refused(second, standing=question_row(second.standing) if second.standing else None)
+        except Settled as second:
+            return refused(second, standing=_shown(second.standing))
         except Refused as refusal:
             return refused(refusal)
 
     return answer
+
+
+def _shown(standing: Question | Approval | None) -> dict[str, object] | None:
+    match standing:
+        case Question():
+            return question_row(standing)
+        case Approval():
+            return approval_row(standing)
+        case None:
+            return None
 
 
 def _one(form: Form, name: str, default: str | None = None) -> str:

@@ -24,6 +24,7 @@ from hyperhive.commands.agents import (
     SpawnAgent,
     StartAgent,
 )
+from hyperhive.commands.approvals import Approve, Deny, ReportApplied, RequestApply, RequestSpawn, RollBack
 from hyperhive.commands.authority import MAY, authorize
 from hyperhive.commands.command import Command
 from hyperhive.commands.daemon import (
@@ -72,6 +73,12 @@ TABLE: dict[type[Command], str] = {
     ReportTurnStarted: "manager agent",
     ReportTurnEnded: "manager agent",
     ReportFact: "manager agent",
+    RequestSpawn: "operator manager",
+    RequestApply: "operator manager",
+    RollBack: "operator",
+    Approve: "operator",
+    Deny: "operator",
+    ReportApplied: "daemon",
     AskQuestion: "manager",
     AnswerQuestion: "operator",
     CancelQuestion: "operator",
@@ -103,6 +110,9 @@ def command_of(kind: type[Command], actor: Actor) -> Command:
         ReportTurnStarted: {"agent": own},
         ReportTurnEnded: {"agent": own, "ended": TurnEnded(agent=own, ok=True)},
         ReportFact: {"agent": own, "fact": ModelChanged(agent=own, model="x")},
+        Approve: {"approval": 1},
+        Deny: {"approval": 1},
+        ReportApplied: {"approval": 1},
         AskQuestion: {"question": "which?"},
         AnswerQuestion: {"question": 1, "text": "this"},
         CancelQuestion: {"question": 1},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import typing
 from typing import Any
 
@@ -24,7 +25,7 @@ json_values = st.recursive(
 )
 
 
-def values_of(annotation: Any) -> st.SearchStrategy[Any]:
+def values_of(annotation: Any) -> st.SearchStrategy[Any]:  # noqa: PLR0911 - one for each kind of annotation
     """Return the values that a field of this type may have in the log."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
@@ -33,12 +34,18 @@ def values_of(annotation: Any) -> st.SearchStrategy[Any]:
     if origin is typing.Literal:
         return st.sampled_from(arguments)
     if origin is tuple:
-        return st.lists(values_of(arguments[0]), max_size=4).map(tuple)
+        if arguments[1:] == (...,):
+            return st.lists(values_of(arguments[0]), max_size=4).map(tuple)
+        return st.tuples(*map(values_of, arguments))
     if origin is dict:
         return st.dictionaries(texts, json_values, max_size=4)
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return st.sampled_from(annotation)
+    if isinstance(annotation, type) and attrs.has(annotation):
+        return facts_of(annotation)
     if arguments:  # a union with None
         return st.one_of([st.none() if part is type(None) else values_of(part) for part in arguments])
-    return {str: texts, int: integers, bool: st.booleans()}[annotation]
+    return {str: texts, int: integers, bool: st.booleans(), float: st.floats(-1e9, 1e9)}[annotation]
 
 
 def facts_of(cls: type) -> st.SearchStrategy[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import typing
 from typing import Any
 
@@ -30,6 +31,12 @@ REMOVED = {
     "TurnEnded": "error",
     "StatusChanged": "text",
     "LoginNeeded": "detail",
+    "ApprovalRequested": "note blocked",
+    "ApprovalGranted": "note",
+    "ApprovalDenied": "note",
+    "ApprovalFailed": "error",
+    "ConfigurationApplied": "settings",
+    "ConfigurationReverted": "settings",
     "HarnessReported": "detail",
 }
 """By type: the fields whose text goes. A new fact with a text stands here, or in `redaction.KEPT`."""
@@ -37,6 +44,8 @@ REMOVED = {
 
 def holds_text(annotation: Any) -> bool:
     """Whether a field of this type can hold text."""
+    if isinstance(annotation, type) and (attrs.has(annotation) or issubclass(annotation, enum.Enum)):
+        return True
     if annotation is str or typing.get_origin(annotation) in (dict, typing.Literal):
         return True
     return any(holds_text(part) for part in typing.get_args(annotation) if isinstance(part, type) or part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,8 +28,18 @@ def test_reads_and_means_the_same(release: str, tmp_path: Path) -> None:
     log.close()
     shown = json.loads(json.dumps(views.state(hive)))
     expected = json.loads((HERE / f"{release}.state.json").read_text())
-    # A later release may show more; what was shown then stands.
-    assert expected == {key: shown[key] for key in expected}
+    assert expected == as_then(shown, expected)
+
+
+def as_then(shown: Any, expected: Any) -> Any:
+    """Leave out what only a later release shows; what was shown then stands."""
+    match shown, expected:
+        case dict(), dict():
+            return {key: as_then(shown.get(key), value) for key, value in expected.items()}
+        case list(), list() if len(shown) == len(expected):
+            return [as_then(*pair) for pair in zip(shown, expected, strict=True)]
+        case _:
+            return shown
 
 
 def test_there_is_one() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.reading import Reader, Seen, SessionSeen, StatusSeen, TurnEnded
+from harness.reading import Reader, Seen, ServersSeen, SessionSeen, StatusSeen, TurnEnded
 
 Message = dict[str, Any]
 
@@ -85,7 +85,14 @@ class TestSession:
     def test_init_names_session_and_model(self) -> None:
         """The first message of a turn says which session runs, on which model."""
         init = {"type": "system", "subtype": "init", "session_id": SESSION, "model": "claude-x", "tools": []}
-        assert read(init) == [SessionSeen(session_id=SESSION, model="claude-x")]
+        assert read(init) == [SessionSeen(session_id=SESSION, model="claude-x"), ServersSeen(failed=())]
+
+    def test_tool_servers(self) -> None:
+        """It says, too, which tool servers did not come up; one that still comes up is no failure."""
+        states = {"a": "connected", "b": "failed", "c": "pending", "d": "needs-auth"}
+        servers = [{"name": name, "status": status} for name, status in states.items()]
+        init = {"type": "system", "subtype": "init", "session_id": SESSION, "model": "x", "mcp_servers": servers}
+        assert read(init)[1:] == [ServersSeen(failed=("b", "d"))]
 
     def test_the_model_that_answers_counts(self) -> None:
         """A fallback shows in the answer."""

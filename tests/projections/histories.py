@@ -8,11 +8,13 @@ from collections.abc import Callable
 import attrs
 from hypothesis import strategies as st
 
-from hyperhive.commands import agents, daemon, messages, questions, reports, retention
+from hyperhive.commands import agents, approvals, daemon, messages, questions, reports, retention
 from hyperhive.commands.command import Command
 from hyperhive.commands.errors import Refused
 from hyperhive.events import turns
+from hyperhive.events.configurations import AgentSettings, McpServer
 from hyperhive.events.envelope import DAEMON, MANAGER, OPERATOR, actor_of_agent
+from hyperhive.projections.approvals import Work
 from hyperhive.projections.hive import Hive
 from hyperhive.projections.questions import Question, Status
 from hyperhive.projections.sequences import QUESTION, next_id
@@ -56,7 +58,8 @@ def _fact(_hive: Hive, name: str, number: int) -> Command:
         turns.SessionLost(agent=name, expected="a", actual=f"session-{number}"),
         turns.LoginNeeded(agent=name, detail="no credentials"),
         turns.HarnessReported(agent=name, kind="weather", detail={"rain": [number, None, 0.5]}),
-    )[number % 6]
+        turns.ToolServersFailed(agent=name, servers=("weather",) if number > 6 else ()),
+    )[number % 7]
     return reports.ReportFact(actor=actor_of_agent(name), agent=name, fact=fact)
 
 
@@ -111,6 +114,30 @@ def _forget(hive: Hive, _name: str, number: int) -> Command:
     return retention.ForgetMessages(actor=DAEMON, before=before, count=number)
 
 
+def _commit(number: int) -> str | None:
+    return None if number == 0 else f"{number % 5:040x}"
+
+
+def _pending(hive: Hive, number: int) -> int:
+    waiting = [row.id for row in hive.approvals.values() if row.work is Work.DECIDE]
+    return waiting[number % len(waiting)] if waiting else number
+
+
+def _applied(hive: Hive, _name: str, number: int) -> Command:
+    granted = [row.id for row in hive.approvals.values() if row.work is Work.APPLY]
+    settings = AgentSettings(
+        model=f"model-{number}",
+        recipients=("manager", "operator") if number % 2 else None,
+        environment=(("A", "grüß"),),
+        mcp=(McpServer(name="weather", command="x", args=("a",), environment=(("B", "1"),)),),
+        usd_per_day=0.5 if number % 3 else None,
+    )
+    error = "no git" if number % 5 == 4 else None
+    return approvals.ReportApplied(
+        actor=DAEMON, approval=granted[0] if granted else number, settings=None if error else settings, error=error
+    )
+
+
 MAKERS: dict[type[Command], Callable[[Hive, str, int], Command]] = {
     messages.SendMessage: _send,
     messages.TakeMail: lambda _, name, __: messages.TakeMail(actor=actor_of_agent(name), to=name),
@@ -140,6 +167,22 @@ MAKERS: dict[type[Command], Callable[[Hive, str, int], Command]] = {
     ),
     reports.ReportTurnEnded: _ended,
     reports.ReportFact: _fact,
+    approvals.RequestSpawn: lambda _, name, number: approvals.RequestSpawn(
+        actor=(MANAGER, OPERATOR)[number % 2], agent=name, note=f"for {number}", commit=_commit(number)
+    ),
+    approvals.RequestApply: lambda _, name, number: approvals.RequestApply(
+        actor=MANAGER,
+        agent=name,
+        note="better",
+        commit=_commit(number + 1),
+        blocked="too large" if number > 10 else None,
+    ),
+    approvals.RollBack: lambda _, name, number: approvals.RollBack(actor=OPERATOR, agent=name, commit=_commit(number)),
+    approvals.Approve: lambda hive, _, number: approvals.Approve(actor=OPERATOR, approval=_pending(hive, number)),
+    approvals.Deny: lambda hive, _, number: approvals.Deny(
+        actor=OPERATOR, approval=_pending(hive, number), note="not now"
+    ),
+    approvals.ReportApplied: _applied,
     questions.AskQuestion: lambda _, name, number: questions.AskQuestion(
         actor=actor_of_agent(name),
         question="which?",
@@ -166,7 +209,15 @@ MAKERS: dict[type[Command], Callable[[Hive, str, int], Command]] = {
 }
 """How each command is made up. A command that is missing here makes a test fail, so that none is left out."""
 
-OFTEN = (agents.ReportOutcome, agents.SpawnAgent, messages.SendMessage, messages.TakeMail, reports.ReportTurnEnded)
+OFTEN = (
+    approvals.Approve,
+    approvals.ReportApplied,
+    agents.ReportOutcome,
+    agents.SpawnAgent,
+    messages.SendMessage,
+    messages.TakeMail,
+    reports.ReportTurnEnded,
+)
 """What a history needs more of, so that it is not all refusals."""
 
 steps = st.builds(

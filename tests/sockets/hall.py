@@ -15,6 +15,8 @@ from hyperhive.daemon.sessions import Sessions
 from hyperhive.events.envelope import DAEMON
 from hyperhive.homes.homes import Homes
 from hyperhive.projections.history import History
+from hyperhive.proposals.proposals import Proposals
+from hyperhive.repositories.repositories import Repositories
 from hyperhive.sockets import host as host_socket
 from hyperhive.sockets.agent import Host
 from hyperhive.sockets.lines import LineServer, Protocol
@@ -66,8 +68,10 @@ async def hall(
         shutil.copy(migrated, directories.hive_db)
     desk = Desk(directories.hive_db)
     streams, history = TurnStreams(directories.stream_db), History(directories.hive_db)
+    proposals = Proposals(desk.dispatcher, Repositories(directories.data), history)
     sessions = Sessions(
         hive=desk.hive,
+        directories=directories,
         claude=claude or ClaudeConfig(),
         isolated=True,
         rehearsal_url=None,
@@ -78,9 +82,10 @@ async def hall(
         streams=streams,
         history=history,
         session=sessions,
-        agents_may_ask=agents_may_ask,
+        may_ask=sessions.may_ask,
+        proposals=proposals,
     )
-    homes = Homes(directories, host, max_connections=64)
+    homes = Homes(directories, host, proposals, max_connections=64)
 
     async def login(name: str) -> list[str]:
         return ["/usr/bin/env", "claude", name]
@@ -88,6 +93,7 @@ async def hall(
     daemon = host_socket.Daemon(
         dispatcher=desk.dispatcher,
         history=history,
+        proposals=proposals,
         log_path=lambda name: f"/logs/{name}",
         login=login,
         kept=dict,

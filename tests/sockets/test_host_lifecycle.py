@@ -67,7 +67,8 @@ class TestBytes:
             + ROW % (b"true", b"false", b"false", b"false", b"null", b'"idle"', b"null")
             + b'"state":"running","pending":null,"pending_at":null,"since":%b,"generation":1,"quarantined":false,' % at
             + b'"status":"idle","error":null,"turns":0,"failed_turns":0,"cost_usd":0.0,'
-            b'"tokens":{"input":0,"output":0,"cache_read":0,"cache_creation":0},"undelivered":1}],'
+            b'"tokens":{"input":0,"output":0,"cache_read":0,"cache_creation":0},"undelivered":1,"failed_servers":[],"refused_sends":0,"spent_usd":0.0,'
+            b'"spent_day":"1970-01-01","usd_per_day":null}],'
             b'"transients":[],"frozen":false}\n'
         )
 

@@ -19,6 +19,7 @@ from hyperhive.runtimes import logs
 from hyperhive.runtimes.protocol import NoSuchContainer, RuntimeFailed
 from hyperhive.web.site import Site, site
 from tests.commands.desk import Desk
+from tests.proposals.kept import proposals_at
 from tests.reactors.memory import MemoryRuntime
 from tests.web.asking import HOST, Answer, ask
 
@@ -70,6 +71,7 @@ def reader(hive_db: Path, tmp_path: Path) -> Reader:
     holds = Site(
         dispatcher=desk.dispatcher,
         history=History(hive_db),
+        proposals=proposals_at(desk.dispatcher, hive_db),
         kept=dict,
         journal=Journal(hive=desk.hive, runtime=runtime, deadline_seconds=0.05),
         token=TOKEN,

@@ -20,6 +20,7 @@ from hyperhive.projections.history import History
 from hyperhive.projections.views import Kept
 from hyperhive.web.site import Site, site
 from tests.commands.desk import Desk
+from tests.proposals.kept import proposals_at
 from tests.reactors.memory import MemoryRuntime
 from tests.web.asking import HOST, Answer, ask
 
@@ -66,6 +67,7 @@ def operator(hive_db: Path) -> Operator:
     holds = Site(
         dispatcher=desk.dispatcher,
         history=History(hive_db),
+        proposals=proposals_at(desk.dispatcher, hive_db),
         kept=lambda: {"old": FOUND},
         journal=Journal(hive=desk.hive, runtime=MemoryRuntime()),
         token=TOKEN,

@@ -18,6 +18,7 @@ from hyperhive.events.envelope import DAEMON, MANAGER
 from hyperhive.projections.history import History
 from hyperhive.web.site import Site, site
 from tests.commands.desk import Desk
+from tests.proposals.kept import proposals_at
 from tests.reactors.memory import MemoryRuntime
 from tests.web.asking import HOST, Answer, ask
 
@@ -75,6 +76,7 @@ def operator(hive_db: Path) -> Operator:
     holds = Site(
         dispatcher=desk.dispatcher,
         history=History(hive_db),
+        proposals=proposals_at(desk.dispatcher, hive_db),
         kept=dict,
         journal=Journal(hive=desk.hive, runtime=MemoryRuntime()),
         token=TOKEN,

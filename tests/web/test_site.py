@@ -14,6 +14,7 @@ from hyperhive.projections import views
 from hyperhive.projections.history import History
 from hyperhive.web.site import Site, site
 from tests.commands.desk import Desk
+from tests.proposals.kept import proposals_at
 from tests.web.asking import HOST, Answer, ask
 
 TOKEN = "a-token-of-the-operators"
@@ -32,6 +33,7 @@ def opened(path: Path) -> tuple[Desk, Starlette]:
     holds = Site(
         dispatcher=desk.dispatcher,
         history=History(path),
+        proposals=proposals_at(desk.dispatcher, path),
         kept=dict,
         journal=nothing,  # type: ignore[arg-type] # nobody reads it here
         token=TOKEN,

@@ -1,0 +1,1 @@
+"""Git repositories of agents' configurations, proposed and applied; knows nothing of events."""
