@@ -67,6 +67,6 @@ def text_of(result: Mapping[str, Any]) -> str:
     return shorten(str(result.get("result") or result.get("subtype") or "no reason given"))
 
 
-def shorten(text: str) -> str:
+def shorten(text: str, characters: int = TEXT_CHARACTERS) -> str:
     """Keep a text's beginning, and say that it was longer."""
-    return text if len(text) <= TEXT_CHARACTERS else f"{text[:TEXT_CHARACTERS]}… ({len(text)} characters)"
+    return text if len(text) <= characters else f"{text[:characters]}… ({len(text)} characters)"

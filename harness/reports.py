@@ -73,11 +73,11 @@ class Reports:
             self._model = model
             self._tell("model_changed", model=model)
 
-    def servers(self, failed: tuple[str, ...]) -> None:
+    def servers(self, failed: tuple[str, ...], errors: list[str]) -> None:
         """Say which tool servers do not work; that all do is only said after some did not."""
         if failed != self._failed_servers:
             self._failed_servers = failed
-            self._tell("tool_servers_failed", servers=list(failed))
+            self._tell("tool_servers_failed", servers=list(failed), errors=errors)
 
     def session_lost(self, *, expected: str, actual: str) -> None:
         """Say that a session could not be taken up again, and which is in its place."""

@@ -25,6 +25,9 @@ from harness.tap import Tap
 
 USAGE_SECONDS = 3.0
 """`claude` asks the API for it where it is logged in with a subscription, so it may take a while, or fail."""
+STATUS_SECONDS = 5.0
+SERVER_ERROR = 300
+"""Characters of why a tool server does not work."""
 STDERR_LINES = 20
 
 Message = dict[str, Any]
@@ -46,6 +49,8 @@ class Session:
         self._tool_calls: dict[int, asyncio.Future[Message]] = {}
         self._numbers = itertools.count(1)
         self._interrupting: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
+        self._tap: Tap | None = None
 
     async def run(self) -> None:
         """Connect and serve."""
@@ -83,6 +88,7 @@ class Session:
     async def _open(self, start: Start) -> tuple[ClaudeSDKClient, Tap]:
         options = options_of(start, tools.build_server(start.tools, self._call_tool, typed=False), self._stderr.append)
         tap = Tap(options, on_message=self._on_message, on_end=self._claude_ended.set)
+        self._tap = tap
         client = ClaudeSDKClient(options, transport=tap)
         await client.connect()
         return client, tap
@@ -120,7 +126,7 @@ class Session:
                 case reading.SessionSeen(session_id=session_id, model=model):
                     self._say("session", session_id=session_id, model=model)
                 case reading.ServersSeen(failed=failed):
-                    self._say("servers", failed=list(failed))
+                    self._asking = asyncio.create_task(self._tell_servers(failed))
                 case reading.StatusSeen(status=status):
                     self._say("status", status=status)
                 case reading.TurnEnded():
@@ -132,6 +138,16 @@ class Session:
                         usage=dict(seen.usage),
                         session_id=seen.session_id,
                     )
+
+    async def _tell_servers(self, failed: tuple[str, ...]) -> None:
+        """Say which tool servers do not work, and why, as far as `claude` tells."""
+        errors: Message = {}
+        if failed and self._tap is not None:
+            with contextlib.suppress(TimeoutError, OSError):
+                status = await self._tap.ask("mcp_status", within_seconds=STATUS_SECONDS)
+                errors = {str(server.get("name")): server.get("error") for server in status.get("mcpServers", [])}
+        said = [failures.shorten(self._start.redact(str(errors.get(name) or "")), SERVER_ERROR) for name in failed]
+        self._say("servers", failed=list(failed), errors=said)
 
     def _cost_since(self, total_usd: float) -> float:
         """Return what was spent since the last look at the total; where that is not known, nothing."""

@@ -213,7 +213,7 @@ class Turns:
             case "session":
                 self._on_session(warm, message["session_id"], message["model"])
             case "servers":
-                self._reports.servers(tuple(message["failed"]))
+                self._reports.servers(tuple(message["failed"]), message["errors"])
             case "status" if self._in_turn:
                 self._reports.status(message["status"])
             case "tool":

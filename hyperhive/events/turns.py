@@ -97,6 +97,8 @@ class ToolServersFailed(TurnFact):
     """These of the configured tool servers do not work; none of them: all work again."""
 
     servers: tuple[str, ...]
+    errors: tuple[str, ...] = ()
+    """Why, in the same order, as far as it is known."""
 
 
 @attrs.frozen(kw_only=True)

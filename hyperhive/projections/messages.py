@@ -146,7 +146,11 @@ def _servers_failed(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
     event = recorded.event
     if not event.servers or event.agent == MANAGER:
         return ()
-    return (_helper(recorded, "tool_servers_failed", agent=event.agent, servers=list(event.servers)),)
+    return (
+        _helper(
+            recorded, "tool_servers_failed", agent=event.agent, servers=list(event.servers), errors=list(event.errors)
+        ),
+    )
 
 
 def _budget_exhausted(_rows: Rows, recorded: Recorded) -> Iterable[Change]:

@@ -47,7 +47,7 @@ class Repositories:
 
     def __init__(self, data: Path) -> None:
         self._data = data
-        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._locks: dict[str, threading.RLock] = defaultdict(threading.RLock)
 
     def proposed(self, agent: str) -> Path:
         """Name the repository that the manager writes to; nothing in it is to be trusted."""
@@ -180,13 +180,14 @@ class Repositories:
 
     def export(self, agent: str, commit: str | None, directory: Path) -> None:
         """Write the files of a kept commit (None: none) into a directory, in the place of what was there."""
-        files = self.files(agent, commit) if commit is not None else {}
-        making = directory.with_name(f"{directory.name}.new")
-        shutil.rmtree(making, ignore_errors=True)
-        making.mkdir(mode=0o700)
-        _write(making, files)
-        shutil.rmtree(directory, ignore_errors=True)
-        making.rename(directory)
+        with self._locks[agent]:
+            files = self.files(agent, commit) if commit is not None else {}
+            making = directory.with_name(f"{directory.name}.new")
+            shutil.rmtree(making, ignore_errors=True)
+            making.mkdir(mode=0o700)
+            _write(making, files)
+            shutil.rmtree(directory, ignore_errors=True)
+            making.rename(directory)
 
     def approved(self, agent: str) -> list[str]:
         """Return every commit that was ever applied, each once."""

@@ -68,6 +68,7 @@ class _NeedsLogin:
 @attrs.frozen(kw_only=True)
 class _ToolServersFailed:
     servers: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

@@ -31,6 +31,7 @@ REMOVED = {
     "TurnEnded": "error",
     "StatusChanged": "text",
     "LoginNeeded": "detail",
+    "ToolServersFailed": "errors",
     "ApprovalRequested": "note blocked",
     "ApprovalGranted": "note",
     "ApprovalDenied": "note",

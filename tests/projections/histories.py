@@ -58,7 +58,7 @@ def _fact(_hive: Hive, name: str, number: int) -> Command:
         turns.SessionLost(agent=name, expected="a", actual=f"session-{number}"),
         turns.LoginNeeded(agent=name, detail="no credentials"),
         turns.HarnessReported(agent=name, kind="weather", detail={"rain": [number, None, 0.5]}),
-        turns.ToolServersFailed(agent=name, servers=("weather",) if number > 6 else ()),
+        turns.ToolServersFailed(agent=name, servers=("weather",)),
     )[number % 7]
     return reports.ReportFact(actor=actor_of_agent(name), agent=name, fact=fact)
 
