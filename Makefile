@@ -36,11 +36,11 @@ $(VENV)/.bench: $(VENV)/.dev requirements/bench.txt
 	@touch $@
 
 demo: $(VENV)/.runtime
-	@sh .ci/system-packages bubblewrap
+	@sh .ci/system-packages bubblewrap git
 	@$(VENV)/bin/hyperhive demo
 
 test: $(VENV)/.dev
-	@sh .ci/system-packages bubblewrap strace
+	@sh .ci/system-packages bubblewrap git strace
 	@$(VENV)/bin/python -m pytest $(PYTEST)
 
 # The benchmarks are typed, too, and so are the peers that they import.
@@ -51,7 +51,7 @@ lint: $(VENV)/.bench
 	@$(VENV)/bin/lint-imports
 
 bench: $(VENV)/.bench
-	@sh .ci/system-packages bubblewrap redis-server
+	@sh .ci/system-packages bubblewrap git redis-server
 	@$(VENV)/bin/python -m bench $(BENCH)
 
 lock: $(VENV)/.dev

@@ -63,7 +63,7 @@ def approve(*, number: int, note: str, yes: bool) -> None:
     What is approved is what was shown; if it moved meanwhile, nothing is.
     """
     review = _review(number)
-    write("\n".join([*_head(review), *_blocked(review), "", *written(review["diff"])]))
+    page([*_head(review), *_blocked(review), "", *written(review["diff"])], paged=False)
     if review["status"] == "pending" and not review["blocked"]:
         confirm(f"Approve {number}? That is what {review['agent']} becomes.", yes=yes)
     from hyperhive.cli import client  # noqa: PLC0415 - as above
@@ -87,11 +87,11 @@ def deny(*, number: int, note: str) -> None:
 
 @click.command(
     "request-spawn",
-    epilog=examples('hyperhive request-spawn ann -m "writes code"', "hyperhive request-spawn ann -c agent.toml"),
+    epilog=examples('hyperhive request-spawn ann -m "writes code"', "hyperhive request-spawn ann -f agent.toml"),
 )
 @click.argument("name", type=AGENT)
 @click.option("--reason", "-m", default="", help="What it is for.")
-@click.option("--config", "-c", "file", type=click.File("r", encoding="utf-8"), help="Its agent.toml.")
+@click.option("--file", "-f", "file", type=click.File("r", encoding="utf-8"), help="Its agent.toml.")
 @places
 def request_spawn(*, name: str, reason: str, file: Any) -> None:
     """Ask for a new agent, to be approved like the manager's wishes.

@@ -64,6 +64,7 @@ def every() -> Iterator[Check]:
     yield disk(directories)
     yield database(directories)
     yield sandbox(config)
+    yield git()
     yield claude(config)
     yield credentials(config, directories)
     running = daemon(directories)
@@ -77,6 +78,16 @@ def python() -> Check:
     if sys.version_info < _OLDEST_PYTHON:
         return Check("python", FAIL, found, "install Python 3.11 or newer")
     return Check("python", OK, found)
+
+
+def git() -> Check:
+    """Look for the program that keeps configurations."""
+    from hyperhive.repositories.git import find_git  # noqa: PLC0415 - nothing else here needs it
+
+    found = find_git()
+    if found is None:
+        return Check("git", FAIL, "no git program", "install git: configurations are kept in repositories")
+    return Check("git", OK, found)
 
 
 def data_directory(directories: Directories) -> Check:

@@ -25,10 +25,10 @@ def written(diff: dict[str, Any]) -> list[str]:
     return lines or ["nothing changes"]
 
 
-def page(lines: Iterable[str]) -> None:
+def page(lines: Iterable[str], *, paged: bool = True) -> None:
     """Show lines, in a pager on a terminal."""
     text = "\n".join(lines) + "\n"
-    if not (sys.stdout.isatty() and sys.stdin.isatty()):
+    if not (paged and sys.stdout.isatty() and sys.stdin.isatty()):
         click.echo(text, nl=False)
         return
     # Colours through, and no other control characters: `less` without -r shows those as what they are.

@@ -178,18 +178,24 @@ VERBS: dict[Transient, Verb] = {
 
 def spawn(hive: Hive, command: SpawnAgent) -> list[Fact]:
     """Ask for a new container; an agent that has one already is a `Conflict`."""
-    try:
-        name = check_name(command.agent)
-    except WireError as error:
-        raise Invalid(str(error)) from error
-    if name in (OPERATOR, SYSTEM):
-        raise Invalid(f"{name!r} is taken: it means the hive's own {name}; choose another name")
+    name = check_new_name(command.agent)
     agent = hive.agents.get(name)
     if agent is not None and agent.state in (State.RUNNING, State.STOPPED):
         raise Conflict(f"{name} exists already and is {agent.state.value}")
     if agent is None:
         return [facts.SpawnRequested(agent=name)]
     return _intent(agent, Transient.SPAWNING, facts.SpawnRequested(agent=name), command)
+
+
+def check_new_name(name: str) -> str:
+    """Return a name that an agent may have; raise `Invalid` for any other."""
+    try:
+        check_name(name)
+    except WireError as error:
+        raise Invalid(str(error)) from error
+    if name in (OPERATOR, SYSTEM):
+        raise Invalid(f"{name!r} is taken: it means the hive's own {name}; choose another name")
+    return name
 
 
 def revive(hive: Hive, command: ReviveAgent) -> list[Fact]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import attrs
 
-from harness.wire import OPERATOR, SYSTEM, WireError, check_name
+from harness.wire import OPERATOR
+from hyperhive.commands.agents import check_new_name
 from hyperhive.commands.command import Command
-from hyperhive.commands.errors import Conflict, Invalid, NotFound, Settled, TooLarge
+from hyperhive.commands.errors import Conflict, NotFound, Settled, TooLarge
 from hyperhive.events import agents, configurations
 from hyperhive.events import approvals as facts
 from hyperhive.events.approvals import Kind
@@ -111,12 +112,7 @@ class Stale(Conflict):
 
 def request_spawn(hive: Hive, command: RequestSpawn) -> list[Fact]:
     """Put the wish for a container before the operator."""
-    try:
-        name = check_name(command.agent)
-    except WireError as error:
-        raise Invalid(str(error)) from error
-    if name in (OPERATOR, SYSTEM):
-        raise Invalid(f"{name!r} is taken: it means the hive's own {name}; choose another name")
+    name = check_new_name(command.agent)
     agent: Agent | None = hive.agents.get(name)
     if agent is not None and agent.state in (State.RUNNING, State.STOPPED):
         raise Conflict(f"{name} exists already and is {agent.state.value}; request_apply_commit changes what it is")
@@ -136,6 +132,7 @@ def request_apply(hive: Hive, command: RequestApply) -> list[Fact]:
 def roll_back(hive: Hive, command: RollBack) -> list[Fact]:
     """Ask and grant at once; the operator has chosen from what was approved before."""
     require_configurable(hive, command.agent)
+    _require_rest(hive, command.agent)
     base = commit_of(hive.configurations, command.agent)
     if command.commit is None or command.commit == base:
         raise Conflict(f"{command.commit} is what is applied to {command.agent} already")
@@ -191,6 +188,7 @@ def approve(hive: Hive, command: Approve) -> list[Fact]:
     row = _pending(hive, command)
     if row.blocked is not None:
         raise Conflict(f"approval {row.id} cannot be approved: {row.blocked}")
+    _require_rest(hive, row.agent)
     base = commit_of(hive.configurations, row.agent)
     shown_commit, shown_base = (command.commit, command.base) if command.seen else (row.commit, row.base)
     if shown_commit != row.commit:
@@ -236,6 +234,15 @@ def report_applied(hive: Hive, command: ReportApplied) -> list[Fact]:
         builds=bool(intent),
     )
     return [applied, *intent]
+
+
+def _require_rest(hive: Hive, agent: str) -> None:
+    """Raise `Conflict` while an approved configuration is on its way: nobody can say yet what the base will be."""
+    for row in hive.approvals.values():
+        if row.agent == agent and row.work in (Work.APPLY, Work.BUILD):
+            raise Conflict(
+                f"approval {row.id} of {agent} is still being carried out; wait for it to end, and look again"
+            )
 
 
 def _spawnable(hive: Hive, row: Approval) -> str:

@@ -109,9 +109,9 @@ def _environment(value: Any) -> tuple[tuple[str, str], ...]:
 
 
 def _policy(value: Any) -> str:
-    if value not in {policy.value for policy in EgressPolicy}:
+    if not isinstance(value, str) or value not in {policy.value for policy in EgressPolicy}:
         raise _Refused
-    return str(value)
+    return value
 
 
 def _command(value: Any) -> str:

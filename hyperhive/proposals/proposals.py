@@ -11,8 +11,8 @@ from typing import TypeVar
 import attrs
 
 from hyperhive.commands import approvals
+from hyperhive.commands.agents import check_new_name
 from hyperhive.commands.authority import authorize
-from hyperhive.commands.decide import decide
 from hyperhive.commands.dispatcher import Answer, Dispatcher
 from hyperhive.commands.errors import Conflict, Invalid, NotFound, Refused, TooLarge, Unavailable
 from hyperhive.commands.resolving import resolve
@@ -62,7 +62,7 @@ class Proposals:
         """Ask for a new agent with this `agent.toml` (None: what it had, else nothing); return the approval's id."""
         command = approvals.RequestSpawn(actor=actor, agent=name, note=note, id=command_id)
         authorize(command)
-        decide(self._dispatcher.hive, command)
+        check_new_name(name)
         commit = commit_of(self._dispatcher.hive.configurations, name)
         if config is not None:
             content = config.encode(errors="surrogatepass")

@@ -16,7 +16,7 @@ import structlog
 
 from hyperhive.commands.agents import ReportOutcome
 from hyperhive.commands.dispatcher import Dispatcher
-from hyperhive.commands.errors import Unavailable
+from hyperhive.commands.errors import Refused, Unavailable
 from hyperhive.config import DirectoryError
 from hyperhive.events.envelope import DAEMON, Cause
 from hyperhive.projections.agents import Agent, Transient
@@ -179,7 +179,7 @@ class Lifecycle:
                     await self._do(step, agent)
         except TimeoutError:
             return f"{agent.pending} did not end within {self._deadline_seconds:g} s"
-        except (RuntimeTrouble, DirectoryError, OSError) as trouble:
+        except (RuntimeTrouble, DirectoryError, Refused, OSError) as trouble:
             return _told(trouble)
         except Exception as defect:
             # An intent without an outcome would be tried again at once, for ever.

@@ -27,7 +27,16 @@ def complete(hyperhive: Program, *words: str) -> list[str]:
 
 def test_commands(hyperhive: Program) -> None:
     """The beginning of a command is completed."""
-    assert complete(hyperhive, "re") == ["restart", "rebuild", "revive", "resume", "requeue", "replay", "restore"]
+    assert complete(hyperhive, "re") == [
+        "restart",
+        "rebuild",
+        "revive",
+        "resume",
+        "request-spawn",
+        "requeue",
+        "replay",
+        "restore",
+    ]
 
 
 def test_options(hyperhive: Program) -> None:

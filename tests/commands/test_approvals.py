@@ -180,9 +180,9 @@ class TestDeciding:
     def test_an_older_client(self) -> None:
         """Who states neither commit nor base approves what was asked for, where that has not moved."""
         given(*running("coder"), asked()).when(Approve(actor=OPERATOR, approval=1)).then(granted())
-        given(*running("coder"), asked(), applied(B)).when(Approve(actor=OPERATOR, approval=1)).then_refused(
-            Stale, match="the base moved from nothing to bbbbbbbbbbbb"
-        )
+        given(*running("coder"), asked(), applied(B, approval=9)).when(
+            Approve(actor=OPERATOR, approval=1)
+        ).then_refused(Stale, match="the base moved from nothing to bbbbbbbbbbbb")
 
     def test_another_commit(self) -> None:
         """A page that showed another commit approves nothing."""

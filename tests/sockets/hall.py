@@ -16,6 +16,7 @@ from hyperhive.events.envelope import DAEMON
 from hyperhive.homes.homes import Homes
 from hyperhive.projections.history import History
 from hyperhive.proposals.proposals import Proposals
+from hyperhive.reactors.applier import Applier
 from hyperhive.repositories.repositories import Repositories
 from hyperhive.sockets import host as host_socket
 from hyperhive.sockets.agent import Host
@@ -34,6 +35,8 @@ class Hall:
     directories: Directories
     desk: Desk
     homes: Homes
+    proposals: Proposals
+    applier: Applier
 
     async def agent(self, name: str) -> Client:
         """Connect to an agent's socket."""
@@ -108,7 +111,7 @@ async def hall(
         if agent.running or agent.pending is not None:
             await homes.open(agent.name)
     try:
-        yield Hall(directories, desk, homes)
+        yield Hall(directories, desk, homes, proposals, Applier(desk.dispatcher, proposals))
     finally:
         await operators.close()
         await homes.close_all()
