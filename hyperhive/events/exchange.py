@@ -12,7 +12,6 @@ on, and says on each line what the hash was in the log it was made of (``origina
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -30,7 +29,7 @@ LONGEST_LINE = 8 * 1024 * 1024
 
 _Hex = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 _Position = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
-_Time = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_Time = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -116,7 +115,7 @@ def export(
         write(line)
 
     walked = chain.walked(path, first, last)
-    own = chain.GENESIS if redacted else _previous(path, first)
+    own = chain.GENESIS if redacted else chain.hash_before(path, first)
     put(
         Header(
             release=release,
@@ -151,17 +150,6 @@ def _line(envelope: chain.Envelope, data: bytes, hash_: bytes, original: bytes |
         hash=hash_.hex(),
         original=None if original is None else original.hex(),
     )
-
-
-def _previous(path: Path, first: int) -> bytes:
-    if first == 1:
-        return chain.GENESIS
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    try:
-        row = connection.execute("SELECT hash FROM events WHERE position = ?", (first - 1,)).fetchone()
-    finally:
-        connection.close()
-    return bytes(row[0])
 
 
 Row = tuple[object, ...]

@@ -89,10 +89,10 @@ def restore(file: Path, directories: Directories, *, clock: int | None = None) -
     with alone(directories.lock_file, "--data-dir"), staged(path) as new:
         _check_agents(path)
         _copy(file, new)
+        database.upgrade(new)
         verified = chain.verify(new)
         if not verified.count:
             raise Unusable(f"{file} holds no fact; there is nothing to go on from")
-        database.upgrade(new)
         epoch = secrets.token_hex(8)
         asyncio.run(_begin_epoch(new, epoch, verified, clock or time.time_ns() // 1_000))
         aside = path.with_name(f"{path.name}.before-{epoch}") if _has_facts(path) else None

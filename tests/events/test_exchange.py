@@ -20,6 +20,7 @@ from hyperhive.events.exchange import BadExport, BadRange, Reading, export
 from hyperhive.events.hive import HiveCreated
 from hyperhive.events.log import Log, connect
 from hyperhive.events.messages import MessageSent, MessagesHandedOver
+from tests.events.tampering import tamper
 
 AT = 1_767_225_600_000_000
 
@@ -151,9 +152,7 @@ class TestBroken:
     def test_broken_log(self, hive_db: Path) -> None:
         """A log whose chain does not hold is not exported: there is no last line, and the reader says so."""
         write(hive_db, 40)
-        with sqlite3.connect(hive_db) as intruder:
-            intruder.execute("DROP TRIGGER events_refuse_update")
-            intruder.execute("UPDATE events SET data = replace(data, 'operator', 'manager') WHERE position = 21")
+        tamper(hive_db, "UPDATE events SET data = replace(data, 'operator', 'manager') WHERE position = 21")
         out = io.BytesIO()
         with pytest.raises(chain.ChainBroken, match="broken at position 21"):
             export(hive_db, out.write, release="0.1.0")
@@ -215,8 +214,8 @@ class TestBroken:
         log.commit()
         head = log.head
         envelope = (2, "agent-coder", 1, "AgentPromoted", AT, "daemon", 2, None)
-        row = (*envelope, "{}", chain.link(head.hash, envelope, b"{}"))
-        log.connection.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        log.adopt((*envelope, "{}", chain.link(head.hash, envelope, b"{}")))
+        log.commit()
         with pytest.raises(BadExport, match=r"line 3: \(position 2\) .*AgentPromoted.*release 0\.1\.0 wrote"):
             read(exported(hive_db))
 
