@@ -37,15 +37,18 @@ def export(*, first: int, last: int | None, redacted: bool, output: Path | None)
     from hyperhive._version import version  # noqa: PLC0415 - heavy imports after --help
     from hyperhive.events.anchor import BadAnchor  # noqa: PLC0415
     from hyperhive.events.chain import ChainBroken  # noqa: PLC0415
+    from hyperhive.events.damage import LogDamaged  # noqa: PLC0415
     from hyperhive.events.exchange import export  # noqa: PLC0415
+    from hyperhive.projections.database import WrongRevision, check_current  # noqa: PLC0415
 
     path = directories().hive_db
     if not path.exists():
         raise click.ClickException(f"no hive in {path.parent}; begin one with: hyperhive serve")
     try:
+        check_current(path)
         with _output(output) as opened:
             footer = export(path, opened.write, release=version(), first=first, last=last, redacted=redacted)
-    except (BadAnchor, ChainBroken, sqlite3.DatabaseError) as error:
+    except (BadAnchor, ChainBroken, LogDamaged, WrongRevision, sqlite3.DatabaseError) as error:
         raise click.ClickException(str(error)) from None
     if output is not None:
         say(f"{footer.count} facts in {output}, head {footer.head}")

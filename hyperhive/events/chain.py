@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -210,7 +210,7 @@ def _check_names(connection: sqlite3.Connection, walk: Walk) -> None:
             )
 
 
-def walked(path: Path, first: int, last: int) -> Iterator[tuple[Envelope, bytes, bytes]]:
+def walked(path: Path, first: int, last: int) -> Generator[tuple[Envelope, bytes, bytes], None, None]:
     """Yield envelope, data and hash of the facts from ``first`` to ``last``, each after it was checked.
 
     The link before ``first`` is believed. Reads a page at a time, so that no snapshot is held which the writer's file

@@ -28,6 +28,7 @@ from hyperhive.events.interning import Interning
 from hyperhive.events.reading import Selection, select
 from hyperhive.events.rows import END, Row, Rows
 from hyperhive.events.schema import AT_ZERO
+from hyperhive.events.segments import Kept
 
 _WAL_PAGES = 4_000
 """Between two checkpoints, 16 MB: a batch of many inboxes changes many pages, mostly the same ones as the last batch.
@@ -177,6 +178,19 @@ class Log:
             raise
         self._rows.clear()
         self._interning.written()
+
+    def leave(self, segment: Kept) -> None:
+        """Let the facts go that a segment holds, which `archiving.write` has written.
+
+        Raises `LogFull` and `LogFailed` as `commit` does.
+        """
+        marks = ", ".join("?" * len(attrs.fields(Kept)))
+        with transaction(self.connection):
+            self.connection.execute(
+                f"INSERT OR ROLLBACK INTO segments VALUES ({marks}, NULL)",  # noqa: S608 - ours
+                attrs.astuple(segment),
+            )
+            self.connection.execute("DELETE FROM facts WHERE position <= ?", (segment.last,))
 
     def read(self, first: int, last: int) -> list[Recorded]:
         """Return the facts from position ``first`` to ``last``, both included."""
