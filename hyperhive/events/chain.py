@@ -21,7 +21,7 @@ from hyperhive.events.reading import snapshot
 from hyperhive.events.rows import Rows
 from hyperhive.events.schema import AT_ZERO
 from hyperhive.events.segment import BadSegment, Segment, decode_envelope
-from hyperhive.events.segments import Kept, Segments, kept
+from hyperhive.events.segments import Kept, Segments, holds, kept
 
 PAGE = 500
 """Facts read at once by who may be slow; one is at most some 64 KiB."""
@@ -170,7 +170,7 @@ def _located(content: bytes, segment: Kept, where: str) -> ChainBroken:
         opened = Segment(content)
     except BadSegment as error:
         return ChainBroken(first, f"{where} cannot be read up to {last}: {error}", after=last)
-    if (opened.header.first, opened.header.last, opened.header.previous) != (first, last, segment.previous.hex()):
+    if not holds(opened, segment):
         return ChainBroken(first, f"{where} says that it holds something else than {first} to {last}", after=last)
     for number in range(len(opened)):
         begin, end = opened.bounds(number)
@@ -179,8 +179,6 @@ def _located(content: bytes, segment: Kept, where: str) -> ChainBroken:
                 decode_envelope(written)
         except (BadSegment, msgspec.MsgspecError, UnicodeDecodeError) as error:
             return ChainBroken(begin, f"{where} cannot be read from {begin} to {end}: {error}", after=end)
-    if opened.header.frames[-1].head != segment.head.hex():
-        return ChainBroken(first, f"{where} leads to another hash than the one that was kept", after=last)
     return ChainBroken(
         first, f"{where} is not the file that was written, though no fact up to {last} differs", after=last
     )
@@ -241,16 +239,10 @@ def _some(connection: sqlite3.Connection, walk: Walk, last: int) -> Iterator[tup
             yield envelope, data, hash_
         return
     try:
-        opened = segments.open(segment)
-        for number in range(opened.frame_of(begun + 1), len(opened)):
-            for written, data, hash_ in opened.hashed(number):
-                envelope = decode_envelope(written)
-                if begun < envelope[0] <= last:
-                    yield envelope, data, hash_
+        for row in Rows(connection).between(begun, min(last, segment.last), hashes=True):
+            yield row[:8], row[8], row[9]
     except SegmentLost as lost:
         raise ChainBroken(walk.position + 1, lost.reason, after=lost.last) from None
-    except (BadSegment, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ChainBroken(walk.position + 1, f"{segments.where(segment)}: {error}", after=segment.last) from None
 
 
 def hash_before(path: Path, position: int) -> bytes:

@@ -103,8 +103,9 @@ class Rows:
         """Return the facts of one frame of a segment. Raises `SegmentLost`."""
         opened = self.segments.open(segment)
         try:
-            if hashes:
-                return [(*decode_envelope(envelope), data, hash_) for envelope, data, hash_ in opened.hashed(number)]
-            return [(*decode_envelope(envelope), data) for envelope, data in opened.written(number)]
+            if not hashes and opened.proven:
+                return [(*decode_envelope(envelope), data) for envelope, data in opened.written(number)]
+            found = [(*decode_envelope(envelope), data, hash_) for envelope, data, hash_ in opened.hashed(number)]
+            return found if hashes else [row[:9] for row in found]
         except (BadSegment, msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise SegmentLost(*opened.bounds(number), f"{self.segments.where(segment)}: {error}") from None

@@ -113,8 +113,9 @@ def pack(facts: Iterable[tuple[Envelope, bytes, bytes]], *, previous: bytes) -> 
 class Segment:
     """A segment's content, read a frame at a time."""
 
-    def __init__(self, content: bytes) -> None:
-        """Read the header. Raises `BadSegment`."""
+    def __init__(self, content: bytes, *, proven: bool = False) -> None:
+        """Read the header; ``proven`` is content with the SHA-256 that was kept. Raises `BadSegment`."""
+        self.proven = proven
         head, self._rest = _first_frame(content)
         try:
             self.header = _decode_header(head)
@@ -122,6 +123,8 @@ class Segment:
             raise BadSegment(f"it does not say what it holds: {error}") from None
         if self.header.format != FORMAT:
             raise BadSegment(f"it has the format {self.header.format}, and this release reads {FORMAT}")
+        if self.header.last != self.header.frames[-1].last:
+            raise BadSegment("its frames do not end where it says")
         self._lasts = [frame.last for frame in self.header.frames]
         self._offsets = [0]
         for frame in self.header.frames:

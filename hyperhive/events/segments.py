@@ -63,6 +63,12 @@ def _text(value: str | bytearray) -> str:
     return value if isinstance(value, str) else value.decode()
 
 
+def holds(found: Segment, segment: Kept) -> bool:
+    """Whether a segment says that it holds what the database remembers."""
+    said = (found.header.first, found.header.last, found.header.previous, found.header.frames[-1].head)
+    return said == (segment.first, segment.last, segment.previous.hex(), segment.head.hex())
+
+
 class Segments:
     """The segments of one open database; keeps what was read last."""
 
@@ -77,18 +83,22 @@ class Segments:
         return _kept(row) if row is not None and row[1] >= position else None
 
     def open(self, segment: Kept) -> Segment:
-        """Read a segment, which is wholly what was written. Raises `SegmentLost`."""
+        """Read a segment. One that is not wholly what was written may still have whole frames: it is not `proven`.
+
+        Raises `SegmentLost` where it is not there, or of no use.
+        """
         found = self._open.get(segment.digest)
         if found is not None:
             self._open.move_to_end(segment.digest)
             return found
         content = self.content(segment)
-        if sha256(content).digest() != segment.digest:
-            raise SegmentLost(segment.first, segment.last, f"{self.where(segment)} is not what was archived")
+        proven = sha256(content).digest() == segment.digest
         try:
-            found = Segment(content)
+            found = Segment(content, proven=proven)
         except BadSegment as error:
             raise SegmentLost(segment.first, segment.last, f"{self.where(segment)}: {error}") from None
+        if not holds(found, segment):
+            raise SegmentLost(segment.first, segment.last, f"{self.where(segment)} holds something else")
         self._open[segment.digest] = found
         while len(self._open) > _OPEN:
             self._open.popitem(last=False)
