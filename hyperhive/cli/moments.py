@@ -52,3 +52,9 @@ def position_before(connection: sqlite3.Connection, moment: tuple[str, int]) -> 
 
     kind, value = moment
     return value - 1 if kind == "position" else reading.position_before(connection, value)
+
+
+def position_until(connection: sqlite3.Connection, moment: tuple[str, int]) -> int:
+    """Return the last position up to a moment, what happened in it included."""
+    kind, value = moment
+    return value if kind == "position" else position_before(connection, (kind, value + 1))
