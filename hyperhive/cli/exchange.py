@@ -43,6 +43,7 @@ def export(*, begin: tuple[str, int] | None, end: tuple[str, int] | None, redact
     from hyperhive.events.damage import LogDamaged  # noqa: PLC0415
     from hyperhive.events.exchange import export  # noqa: PLC0415
     from hyperhive.events.log import read_only  # noqa: PLC0415
+    from hyperhive.events.redaction import redact  # noqa: PLC0415
     from hyperhive.projections.database import WrongRevision, check_current  # noqa: PLC0415
 
     path = directories().hive_db
@@ -53,8 +54,9 @@ def export(*, begin: tuple[str, int] | None, end: tuple[str, int] | None, redact
         with contextlib.closing(read_only(path)) as connection:
             first = 1 if begin is None else position_before(connection, begin) + 1
             last = None if end is None else position_until(connection, end)
-        with _output(output) as opened:
-            footer = export(path, opened.write, release=version(), first=first, last=last, redacted=redacted)
+        change = redact if redacted else None
+        with new_file(output) as opened:
+            footer = export(path, opened.write, release=version(), first=first, last=last, change=change)
     except (BadAnchor, ChainBroken, LogDamaged, WrongRevision, sqlite3.DatabaseError) as error:
         raise click.ClickException(str(error)) from None
     if output is not None:
@@ -62,7 +64,7 @@ def export(*, begin: tuple[str, int] | None, end: tuple[str, int] | None, redact
 
 
 @contextlib.contextmanager
-def _output(file: Path | None) -> Iterator[IO[bytes]]:
+def new_file(file: Path | None) -> Iterator[IO[bytes]]:
     """Give stdout, or a file that is there only once it is whole."""
     if file is None:
         yield sys.stdout.buffer

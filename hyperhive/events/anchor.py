@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 
 from hyperhive.events.chain import Anchor
-from hyperhive.events.damage import LogDamaged
+from hyperhive.events.damage import LogDamaged, SegmentLost
 from hyperhive.events.envelope import rfc3339
 from hyperhive.events.log import read_only
 from hyperhive.events.rows import Rows
@@ -35,14 +35,23 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """When it was written down, by the clock of whoever did."""
 
 
-def head_of(path: Path) -> Anchor:
-    """Read where a log ends now; raises `BadAnchor` for one without a fact."""
+def head_of(path: Path, *, named: bool = True) -> Anchor:
+    """Read where a log ends now; raises `BadAnchor` for one without a fact.
+
+    The hive's name is in the first fact; where that cannot be read, who does not need it says so by ``named``.
+    """
     connection = read_only(path)
     try:
         row = connection.execute("SELECT position, hash FROM facts ORDER BY position DESC LIMIT 1").fetchone()
         if row is None:
             raise BadAnchor(f"{path} has no fact yet; there is nothing to anchor")
-        return Anchor(hive=_hive_of(connection), position=row[0], hash=row[1], origin=str(path))
+        try:
+            hive = _hive_of(connection)
+        except SegmentLost as lost:
+            if named:
+                raise BadAnchor(f"the log does not say which hive it is of: {lost}") from lost
+            hive = ""
+        return Anchor(hive=hive, position=row[0], hash=row[1], origin=str(path))
     finally:
         connection.close()
 

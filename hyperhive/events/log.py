@@ -22,6 +22,7 @@ from sqlalchemy.dialects import sqlite as dialect
 
 from hyperhive.events import codec, schema
 from hyperhive.events.damage import LogDamaged as LogDamaged  # noqa: PLC0414 - who opens a log names its errors
+from hyperhive.events.damage import SegmentLost
 from hyperhive.events.envelope import Actor, Cause, Fact, Recorded
 from hyperhive.events.hashing import GENESIS, Envelope, link
 from hyperhive.events.interning import Interning
@@ -250,9 +251,12 @@ def read(connection: sqlite3.Connection, *, after: int = 0, until: int | None = 
 
 
 def release_at(connection: sqlite3.Connection, position: int) -> str:
-    """Return the release of the daemon that wrote this position, ``unknown`` where none says so."""
+    """Return the release of the daemon that wrote this position, ``unknown`` where none that can be read says so."""
     newest = Selection(types=("DaemonStarted",), until=position)
-    found = list(select(connection, newest, limit=1))
+    try:
+        found = list(select(connection, newest, limit=1))
+    except SegmentLost:
+        return "unknown"
     return str(found[0]["data"]["release"]) if found else "unknown"
 
 

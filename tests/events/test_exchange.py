@@ -20,6 +20,7 @@ from hyperhive.events.exchange import BadExport, BadRange, Reading, export
 from hyperhive.events.hive import HiveCreated
 from hyperhive.events.log import Log, connect
 from hyperhive.events.messages import MessageSent, MessagesHandedOver
+from hyperhive.events.redaction import redact
 from tests.events.tampering import tamper
 
 AT = 1_767_225_600_000_000
@@ -129,7 +130,7 @@ class TestRedacted:
     def test_shape(self, hive_db: Path) -> None:
         """Envelope and times stay; no body does; the chain is its own, and each line says its hash in the log."""
         write(hive_db, 40)
-        content = exported(hive_db, redacted=True)
+        content = exported(hive_db, change=redact)
         assert b"gr" + "ü".encode() not in content
         rows, original = read(content), events(hive_db)
         assert [row[:8] for row in rows] == [row[:8] for row in original]
@@ -141,7 +142,7 @@ class TestRedacted:
     def test_part(self, hive_db: Path) -> None:
         """A part begins a chain of its own."""
         write(hive_db, 40)
-        content = exported(hive_db, redacted=True, first=20)
+        content = exported(hive_db, change=redact, first=20)
         assert len(read(content)) == 21
         assert json.loads(content.splitlines()[0])["previous"] == "00" * 32
 
