@@ -50,7 +50,7 @@ def main() -> None:
         how = f"{number(before / COUNT)} bytes a fact, then {number(small / COUNT)}"
         at_least_times("archive", before / small, how, 5)
         note(
-            f"written and proven at {number(COUNT / spent)} facts/s; the writer holds for {leaving * 1_000:.0f} ms at most"
+            f"written and proven at {number(COUNT / spent)} facts/s; leaving holds the writer {leaving * 1_000:.0f} ms"
         )
         log.close()
         found = interleaved(

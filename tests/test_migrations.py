@@ -18,7 +18,7 @@ from hyperhive.events import chain, schema
 from hyperhive.events.log import Log, connect
 from hyperhive.projections import database, mirror
 
-FACTS = "0008"
+FACTS = "0009"
 """The revision from which the log keeps facts and not rows of events."""
 
 

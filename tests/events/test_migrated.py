@@ -44,6 +44,7 @@ def test_same_facts(old: Path) -> None:
     database.upgrade(old)
     assert rows(old) == before
     assert chain.verify(old).count == len(before)
+    database.open_hive(old)[0].close()  # folds anew what today's folds see otherwise
     assert verify(old).position == len(before)
     lines: list[bytes] = []
     export(old, lines.append, release="0")
