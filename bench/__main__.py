@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 
-NAMES = ("append", "commands", "size", "replay", "start", "wakeup", "memory", "tokens", "turn", "help")
+NAMES = ("append", "commands", "size", "archive", "replay", "start", "wakeup", "memory", "tokens", "turn", "help")
 
 
 def main(names: list[str]) -> int:

@@ -62,6 +62,11 @@ def times_less(what: str, found: Rounds, ours: str, peer: str, claim: float, *, 
     _say(f"{what}: {peers}, {ratio:.1f} times less (claim ≥ {claim:g})", met=ratio >= claim)
 
 
+def at_least_times(what: str, ratio: float, how: str, claim: float) -> None:
+    """Say how many times something is less than it was."""
+    _say(f"{what}: {how}, {ratio:.1f} times less (claim ≥ {claim:g})", met=ratio >= claim)
+
+
 def at_most(what: str, value: float, unit: str, claim: float) -> None:
     """Say a value that should be small."""
     _say(f"{what}: {number(value)} {unit}".rstrip() + f" (claim ≤ {number(claim)})", met=value <= claim)

@@ -26,6 +26,7 @@ from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.commands.errors import Refused
 from hyperhive.config import Config, Directories, DirectoryError
 from hyperhive.daemon.alone import AnotherDaemon, alone
+from hyperhive.daemon.archivist import Archivist
 from hyperhive.daemon.journal import Journal
 from hyperhive.daemon.narrate import narrate
 from hyperhive.daemon.notify import Notifier
@@ -305,6 +306,7 @@ class Daemon:
             login=login,
             kept=self._tombstones.known,
             home_url=self.url,
+            archive=Archivist(self._dispatcher, self._directories.hive_db).next,
         )
         server = LineServer(
             self._directories.host_sock,

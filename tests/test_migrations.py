@@ -14,11 +14,12 @@ from sqlalchemy import MetaData, create_engine, inspect
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex
 
-from hyperhive.events import schema
-from hyperhive.events.envelope import DAEMON
+from hyperhive.events import chain, schema
 from hyperhive.events.log import Log, connect
-from hyperhive.events.messages import MessageSent
 from hyperhive.projections import database, mirror
+
+FACTS = "0009"
+"""The revision from which the log keeps facts and not rows of events."""
 
 
 def described(metadata: MetaData) -> dict[str, Any]:
@@ -95,7 +96,7 @@ class TestSchema:
 
     def test_positions_are_never_reused(self, migrated: Path) -> None:
         """The table of events keeps AUTOINCREMENT, which a copied table would lose."""
-        sql = next(sql for kind, name, _, sql in schema_of(migrated) if (kind, name) == ("table", "events"))
+        sql = next(sql for kind, name, _, sql in schema_of(migrated) if (kind, name) == ("table", "facts"))
         assert "PRIMARY KEY AUTOINCREMENT" in sql
 
     def test_integrity(self, migrated: Path) -> None:
@@ -137,10 +138,18 @@ class TestUpgrade:
         """A file of any older release, with facts in it, becomes the same database, and keeps its facts."""
         path = tmp_path / "hive.sqlite"
         database.upgrade(path, revision)
-        log = Log(connect(path))
-        log.record(MessageSent(to="operator", sender="coder", body="hi"), at=1, actor=DAEMON)
-        log.commit()
-        log.close()
+        data = '{"to":"operator","sender":"coder","body":"hi"}'
+        envelope = (1, "inbox-operator", 1, "MessageSent", 1, "daemon", 1, None)
+        with sqlite3.connect(path) as connection:
+            row = (*envelope, data, chain.link(chain.GENESIS, envelope, data.encode()))
+            if revision < FACTS:
+                connection.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        connection.close()
+        if revision >= FACTS:
+            log = Log(connect(path))
+            log.adopt((*envelope, data, row[-1]))
+            log.commit()
+            log.close()
         database.upgrade(path)
         assert schema_of(path) == schema_of(migrated)
         log, hive = database.open_hive(path)

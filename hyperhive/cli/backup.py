@@ -23,6 +23,7 @@ def backup(*, file: Path, as_json: bool) -> None:
     What agents keep in their state directories is not in it.
     """
     from hyperhive.events.chain import ChainBroken  # noqa: PLC0415
+    from hyperhive.events.damage import LogDamaged  # noqa: PLC0415
     from hyperhive.keeping.backup import backup  # noqa: PLC0415 - heavy imports after --help
     from hyperhive.projections.database import WrongRevision  # noqa: PLC0415
 
@@ -31,7 +32,7 @@ def backup(*, file: Path, as_json: bool) -> None:
         raise click.ClickException(f"no hive in {path.parent}; begin one with: hyperhive serve")
     try:
         found = backup(path, file)
-    except (ChainBroken, WrongRevision, sqlite3.Error) as error:
+    except (ChainBroken, LogDamaged, WrongRevision, sqlite3.Error) as error:
         raise click.ClickException(f"{error}; no backup was made") from None
     if as_json:
         write_json({"file": str(file), "position": found.count, "head": found.head.hex()})

@@ -11,6 +11,7 @@ from typing import IO, BinaryIO
 
 import click
 
+from hyperhive.cli.moments import MOMENT, position_before, position_until
 from hyperhive.cli.options import examples, json_option
 from hyperhive.cli.places import directories, places
 from hyperhive.cli.terminal import say, write, write_json
@@ -20,39 +21,50 @@ from hyperhive.cli.terminal import say, write, write_json
     epilog=examples(
         "hyperhive log export --output hive.jsonl",
         "hyperhive log export --from 1200 --to 1300 --redact > incident.jsonl",
+        "hyperhive log export --from 2026-11-20T18:00:00Z --to 12h",
     )
 )
-@click.option("--from", "first", type=click.IntRange(1), default=1, metavar="POSITION", help="Begin with this fact.")
-@click.option("--to", "last", type=click.IntRange(1), metavar="POSITION", help="End with this fact (else: the newest).")
+@click.option("--from", "begin", type=MOMENT, metavar="WHEN", help="Begin with this position, or at this time.")
+@click.option("--to", "end", type=MOMENT, metavar="WHEN", help="End with this position, or at this time (else: now).")
 @click.option("--redact", "redacted", is_flag=True, help="Leave out what people and agents said.")
 @click.option(
     "--output", "-o", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="A new file (0600)."
 )
 @places
-def export(*, first: int, last: int | None, redacted: bool, output: Path | None) -> None:
+def export(*, begin: tuple[str, int] | None, end: tuple[str, int] | None, redacted: bool, output: Path | None) -> None:
     """Write the log as JSON Lines, to stdout or a new file; also while the daemon runs.
 
-    The last line says how much there was, so that nothing can be missing unseen.
+    WHEN is a position, an RFC 3339 time or an age (90d, 12h). The last line says how much there was, so that nothing
+    can be missing unseen.
     """
     from hyperhive._version import version  # noqa: PLC0415 - heavy imports after --help
     from hyperhive.events.anchor import BadAnchor  # noqa: PLC0415
     from hyperhive.events.chain import ChainBroken  # noqa: PLC0415
+    from hyperhive.events.damage import LogDamaged  # noqa: PLC0415
     from hyperhive.events.exchange import export  # noqa: PLC0415
+    from hyperhive.events.log import read_only  # noqa: PLC0415
+    from hyperhive.events.redaction import redact  # noqa: PLC0415
+    from hyperhive.projections.database import WrongRevision, check_current  # noqa: PLC0415
 
     path = directories().hive_db
     if not path.exists():
         raise click.ClickException(f"no hive in {path.parent}; begin one with: hyperhive serve")
     try:
-        with _output(output) as opened:
-            footer = export(path, opened.write, release=version(), first=first, last=last, redacted=redacted)
-    except (BadAnchor, ChainBroken, sqlite3.DatabaseError) as error:
+        check_current(path)
+        with contextlib.closing(read_only(path)) as connection:
+            first = 1 if begin is None else position_before(connection, begin) + 1
+            last = None if end is None else position_until(connection, end)
+        change = redact if redacted else None
+        with new_file(output) as opened:
+            footer = export(path, opened.write, release=version(), first=first, last=last, change=change)
+    except (BadAnchor, ChainBroken, LogDamaged, WrongRevision, sqlite3.DatabaseError) as error:
         raise click.ClickException(str(error)) from None
     if output is not None:
         say(f"{footer.count} facts in {output}, head {footer.head}")
 
 
 @contextlib.contextmanager
-def _output(file: Path | None) -> Iterator[IO[bytes]]:
+def new_file(file: Path | None) -> Iterator[IO[bytes]]:
     """Give stdout, or a file that is there only once it is whole."""
     if file is None:
         yield sys.stdout.buffer

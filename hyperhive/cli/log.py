@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from hyperhive.cli.archive import archive
 from hyperhive.cli.exchange import export, import_
 from hyperhive.cli.options import EXISTING_FILE, examples, json_option
 from hyperhive.cli.places import directories, places
@@ -26,6 +27,7 @@ def log() -> None:
 
 log.add_command(export)
 log.add_command(import_)
+log.add_command(archive)
 
 
 @log.command(
@@ -58,6 +60,7 @@ def show(
     With --json one object a line.
     """
     from hyperhive.events import reading  # noqa: PLC0415 - heavy imports after --help
+    from hyperhive.events.damage import LogDamaged  # noqa: PLC0415
 
     connection = _open()
     selection = reading.Selection(stream=stream, types=types, after=after or 0)
@@ -72,7 +75,7 @@ def show(
         if follow:
             for fact in reading.follow(connection, reading.Selection(stream=stream, types=types, after=last)):
                 _print(fact, as_json=as_json)
-    except (reading.Unreadable, sqlite3.DatabaseError) as error:
+    except (LogDamaged, reading.Unreadable, sqlite3.DatabaseError) as error:
         raise click.ClickException(f"{error}; hyperhive log verify looks for what is wrong") from None
 
 
@@ -135,9 +138,15 @@ def anchor(*, file: Path, as_json: bool) -> None:
 
 
 def _database() -> Path:
+    from hyperhive.projections.database import WrongRevision, check_current  # noqa: PLC0415 - heavy imports after --help
+
     path = directories().hive_db
     if not path.exists():
         raise click.ClickException(f"no hive in {path.parent}; begin one with: hyperhive serve")
+    try:
+        check_current(path)
+    except WrongRevision as error:
+        raise click.ClickException(str(error)) from None
     return path
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from hyperhive.cli.capsule import capsule
 from hyperhive.cli.options import examples, json_option
 from hyperhive.cli.places import directories, places
 from hyperhive.cli.terminal import say, write, write_json
@@ -14,6 +15,9 @@ from hyperhive.cli.terminal import say, write, write_json
 @click.group(epilog=examples("hyperhive replay verify"))
 def replay() -> None:
     """Prove that the present follows from the past."""
+
+
+replay.add_command(capsule)
 
 
 @replay.command(epilog=examples("hyperhive replay verify", "hyperhive replay verify --json"))

@@ -53,7 +53,7 @@ def when(at: str) -> str:
     """Write an RFC 3339 time in this machine's zone; what is none is shown as it came."""
     try:
         return datetime.fromisoformat(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter of year 1, in a file from somewhere else
         return safe(at)
 
 

@@ -22,6 +22,7 @@ from hyperhive.commands.errors import Conflict, Invalid, Unavailable
 from hyperhive.events import codec
 from hyperhive.events.envelope import Recorded
 from hyperhive.events.log import Log, LogFailed, LogFull, transaction
+from hyperhive.events.segments import Kept
 from hyperhive.projections.hive import Hive
 from hyperhive.projections.mirror import Mirror, load
 
@@ -169,6 +170,21 @@ class Dispatcher:
         try:
             with transaction(self._log.connection):
                 self._log.connection.executemany("DELETE FROM commands WHERE actor = ? AND id = ?", ids)
+        except LogFull as full:
+            raise Unavailable(str(full)) from full
+        except LogFailed as failure:
+            self._fail(failure, _Batch(now=0, asks=[]))
+            raise
+
+    def leave(self, segment: Kept) -> None:
+        """Let archived facts go from the live file; nothing that anybody knows changes.
+
+        Raises `Unavailable` where the log has no room for that, `LogFailed` once the daemon must end.
+        """
+        if self._failed is not None:
+            raise self._failed
+        try:
+            self._log.leave(segment)
         except LogFull as full:
             raise Unavailable(str(full)) from full
         except LogFailed as failure:

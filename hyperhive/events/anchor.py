@@ -9,13 +9,15 @@ import contextlib
 import os
 import sqlite3
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
 from hyperhive.events.chain import Anchor
+from hyperhive.events.damage import LogDamaged, SegmentLost
 from hyperhive.events.envelope import rfc3339
 from hyperhive.events.log import read_only
+from hyperhive.events.rows import Rows
 
 _Hex = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 _LONGEST_LINE = 1_000
@@ -33,14 +35,23 @@ class _Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """When it was written down, by the clock of whoever did."""
 
 
-def head_of(path: Path) -> Anchor:
-    """Read where a log ends now; raises `BadAnchor` for one without a fact."""
+def head_of(path: Path, *, named: bool = True) -> Anchor:
+    """Read where a log ends now; raises `BadAnchor` for one without a fact.
+
+    The hive's name is in the first fact; where that cannot be read, who does not need it says so by ``named``.
+    """
     connection = read_only(path)
     try:
-        row = connection.execute("SELECT position, hash FROM events ORDER BY position DESC LIMIT 1").fetchone()
+        row = connection.execute("SELECT position, hash FROM facts ORDER BY position DESC LIMIT 1").fetchone()
         if row is None:
             raise BadAnchor(f"{path} has no fact yet; there is nothing to anchor")
-        return Anchor(hive=_hive_of(connection), position=row[0], hash=row[1], origin=str(path))
+        try:
+            hive = _hive_of(connection)
+        except SegmentLost as lost:
+            if named:
+                raise BadAnchor(f"the log does not say which hive it is of: {lost}") from lost
+            hive = ""
+        return Anchor(hive=hive, position=row[0], hash=row[1], origin=str(path))
     finally:
         connection.close()
 
@@ -50,13 +61,17 @@ def hive_of(path: Path) -> str:
     try:
         with contextlib.closing(read_only(path)) as connection:
             return _hive_of(connection)
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, LogDamaged) as error:
         raise BadAnchor(f"{path} cannot be read: {error}") from error
 
 
 def _hive_of(connection: sqlite3.Connection) -> str:
-    row = connection.execute("SELECT json_extract(data, '$.hive') FROM events WHERE position = 1").fetchone()
-    return str(row[0]) if row is not None and row[0] is not None else ""
+    row = Rows(connection).at(1)
+    try:
+        found = {} if row is None else msgspec.json.decode(row[8], type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        found = {}
+    return str(found.get("hive") or "")
 
 
 def write_anchor(file: Path, anchor: Anchor, *, at: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -11,27 +11,22 @@ from typing import Any
 import attrs
 import msgspec
 
-GENESIS = bytes(32)
-"""What stands in the place of a hash before the first fact."""
+from hyperhive.events import schema
+from hyperhive.events.damage import SegmentLost
+from hyperhive.events.hashing import GENESIS as GENESIS  # noqa: PLC0414 - where the chain begins
+from hyperhive.events.hashing import Envelope as Envelope  # noqa: PLC0414
+from hyperhive.events.hashing import link as link  # noqa: PLC0414
+from hyperhive.events.interning import Names
+from hyperhive.events.reading import snapshot
+from hyperhive.events.rows import Rows
+from hyperhive.events.schema import AT_ZERO
+from hyperhive.events.segment import BadSegment, Segment, decode_envelope
+from hyperhive.events.segments import Kept, Segments, holds, kept
 
 PAGE = 500
 """Facts read at once by who may be slow; one is at most some 64 KiB."""
 
-Envelope = tuple[Any, ...]
-"""Position, stream, version, type, at, actor, correlation, causation."""
-
-_SELECT = "SELECT position, stream, version, type, at, actor, correlation, causation, data, hash FROM events"
-
-_canonical = msgspec.json.Encoder().encode
-
-
-def link(previous: bytes, envelope: tuple[object, ...], data: bytes) -> bytes:
-    """Return the hash of a fact.
-
-    ``envelope`` is position, stream, version, type, at, actor, correlation, causation; as a JSON array it has no raw
-    newline, so that the newline before ``data`` separates the two without ambiguity.
-    """
-    return sha256(b"%b%b\n%b" % (previous, _canonical(envelope), data)).digest()
+_SELECT = "SELECT position, stream, version, type, at, actor, correlation, causation, previous, data, hash FROM facts"
 
 
 @attrs.frozen(kw_only=True)
@@ -69,8 +64,12 @@ class AnchorMissed(Exception):  # noqa: N818
 class ChainBroken(Exception):  # noqa: N818
     """The first position at which the log is not what was written."""
 
-    def __init__(self, position: int, reason: str) -> None:
-        super().__init__(f"the log is broken at position {position}: {reason}; what is before {position} is whole")
+    def __init__(self, position: int, reason: str, *, after: int | None = None) -> None:
+        """Take where it is broken; ``after`` is up to where, where what follows can be read all the same."""
+        beyond = "" if after is None else f", and what is after {after} can be read"
+        super().__init__(
+            f"the log is broken at position {position}: {reason}; what is before {position} is whole{beyond}"
+        )
         self.position = position
         self.reason = reason
 
@@ -83,7 +82,8 @@ class Walk:
         self.head = head
         self._whole = position == 0
         """Whether every stream is seen from its first fact on."""
-        self._versions: dict[str, int] = {}
+        self.newest: dict[str, tuple[int, int]] = {}
+        """Version and position of each stream's last fact so far."""
 
     def step(self, envelope: Envelope, data: bytes, hash_: bytes) -> None:
         """Take the next fact. Raises `ChainBroken` with the position at which it should have stood."""
@@ -91,10 +91,10 @@ class Walk:
         expected = self.position + 1
         if position != expected:
             raise ChainBroken(expected, f"the next event in the file is {position}")
-        before = self._versions.get(stream, 0 if self._whole else version - 1)
+        before, _ = self.newest.get(stream, (0 if self._whole else version - 1, 0))
         if before + 1 != version:
             raise ChainBroken(expected, f"version {version} follows {before} in its stream")
-        self._versions[stream] = version
+        self.newest[stream] = version, position
         if link(self.head, envelope, data) != hash_:
             raise ChainBroken(expected, "its hash does not follow from its content and the hash before it")
         self.position, self.head = position, hash_
@@ -112,11 +112,13 @@ def verify(path: Path, anchors: Iterable[Anchor] = ()) -> Verified:
     connection = _open(path)
     walk = Walk()
     try:
-        for envelope, data, hash_ in _read(walk, connection, f"{_SELECT} ORDER BY position"):
-            walk.step(envelope, data, hash_)
-            for anchor in wanted.pop(walk.position, ()):
-                if anchor.hash != hash_:
-                    raise AnchorMissed(anchor, "another fact stands there now")
+        with snapshot(connection):
+            for _ in _whole(connection, walk):
+                for anchor in wanted.pop(walk.position, ()):
+                    if anchor.hash != walk.head:
+                        raise AnchorMissed(anchor, "another fact stands there now")
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of an error that quotes damaged bytes
+        raise ChainBroken(walk.position + 1, f"SQLite cannot read it: {error}") from error
     finally:
         connection.close()
     if wanted:
@@ -124,7 +126,89 @@ def verify(path: Path, anchors: Iterable[Anchor] = ()) -> Verified:
     return Verified(count=walk.position, head=walk.head)
 
 
-def walked(path: Path, first: int, last: int) -> Iterator[tuple[Envelope, bytes, bytes]]:
+def _whole(connection: sqlite3.Connection, walk: Walk) -> Iterator[None]:
+    """Walk everything, a pause after each fact: segments, the live facts, and what the tables say of both."""
+    segments = Segments(connection)
+    for segment in kept(connection):
+        yield from _archived(segments, segment, walk)
+    old, whole = walk.position, walk
+    for envelope, data, hash_, previous in _read(walk, connection, f"{_SELECT} ORDER BY position"):
+        if envelope[0] <= old:
+            raise ChainBroken(envelope[0], "it is archived, and stands in the live file as well")
+        before = whole.newest.get(envelope[1])
+        walk.step(envelope, data, hash_)
+        if previous != (None if before is None else walk.position - before[1]):
+            raise ChainBroken(walk.position, "it does not say which fact came before it in its stream")
+        yield
+    _check_names(connection, walk)
+
+
+def _archived(segments: Segments, segment: Kept, walk: Walk) -> Iterator[None]:
+    first, expected = walk.position + 1, (walk.position + 1, walk.head)
+    if (segment.first, segment.previous) != expected:
+        raise ChainBroken(first, f"the next segment begins at {segment.first}, or follows another hash")
+    try:
+        content = segments.content(segment)
+    except SegmentLost as lost:
+        raise ChainBroken(first, f"up to {segment.last} it is archived, and {lost.reason}", after=lost.last) from None
+    where = segments.where(segment)
+    if sha256(content).digest() != segment.digest:
+        raise _located(content, segment, str(where))
+    opened = Segment(content)
+    for number in range(len(opened)):
+        for written, data, hash_ in opened.hashed(number):
+            walk.step(decode_envelope(written), data, hash_)
+            yield
+    if (walk.position, walk.head) != (segment.last, segment.head):
+        raise ChainBroken(first, f"{where} does not lead to the hash that was kept", after=segment.last)
+
+
+def _located(content: bytes, segment: Kept, where: str) -> ChainBroken:
+    """Say where in a segment, which is not the file that was written, the damage is."""
+    first, last = segment.first, segment.last
+    try:
+        opened = Segment(content)
+    except BadSegment as error:
+        return ChainBroken(first, f"{where} cannot be read up to {last}: {error}", after=last)
+    if not holds(opened, segment):
+        return ChainBroken(first, f"{where} says that it holds something else than {first} to {last}", after=last)
+    for number in range(len(opened)):
+        begin, end = opened.bounds(number)
+        try:
+            for written, _, _ in opened.hashed(number):
+                decode_envelope(written)
+        except (BadSegment, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            return ChainBroken(begin, f"{where} cannot be read from {begin} to {end}: {error}", after=end)
+    return ChainBroken(
+        first, f"{where} is not the file that was written, though no fact up to {last} differs", after=last
+    )
+
+
+def _check_names(connection: sqlite3.Connection, walk: Walk) -> None:
+    """Compare where each stream stands with what was walked, and let SQLite check the tables that are looked up."""
+    if missing := schema.missing(connection):
+        lacking = ", ".join(missing)
+        raise ChainBroken(
+            walk.position + 1, f"all facts are whole, and the file lacks what guards or shows them: {lacking}"
+        )
+    for table in ("streams", "names", "segments"):
+        ((said, *_),) = connection.execute(f"PRAGMA integrity_check({table})").fetchmany(1)
+        if bytes(said) != b"ok":
+            raise ChainBroken(walk.position + 1, f"SQLite finds in the table {table}: {bytes(said).decode()}")
+    found = {
+        bytes(name).decode(): (version, position)
+        for name, version, position in connection.execute("SELECT name, version, position FROM streams")
+    }
+    for name in found.keys() | walk.newest.keys():
+        if found.get(name) != walk.newest.get(name):
+            raise ChainBroken(
+                walk.position + 1,
+                f"the stream {name} ends at {walk.newest.get(name)} (version, position), and its table says "
+                f"{found.get(name)}",
+            )
+
+
+def walked(path: Path, first: int, last: int) -> Generator[tuple[Envelope, bytes, bytes], None, None]:
     """Yield envelope, data and hash of the facts from ``first`` to ``last``, each after it was checked.
 
     The link before ``first`` is believed. Reads a page at a time, so that no snapshot is held which the writer's file
@@ -132,11 +216,10 @@ def walked(path: Path, first: int, last: int) -> Iterator[tuple[Envelope, bytes,
     """
     connection = _open(path)
     try:
-        walk = Walk(position=first - 1, head=_hash_at(connection, first - 1))
+        walk = Walk(position=first - 1, head=hash_before(path, first))
         while walk.position < last:
-            sql = f"{_SELECT} WHERE position > ? AND position <= ? ORDER BY position LIMIT {PAGE}"
             begun = walk.position
-            for envelope, data, hash_ in _read(walk, connection, sql, (begun, last)):
+            for envelope, data, hash_ in _some(connection, walk, last):
                 walk.step(envelope, data, hash_)
                 yield envelope, data, hash_
             if walk.position == begun:
@@ -145,50 +228,106 @@ def walked(path: Path, first: int, last: int) -> Iterator[tuple[Envelope, bytes,
         connection.close()
 
 
-def _hash_at(connection: sqlite3.Connection, position: int) -> bytes:
-    if position == 0:
-        return GENESIS
+def _some(connection: sqlite3.Connection, walk: Walk, last: int) -> Iterator[tuple[Envelope, bytes, bytes]]:
+    """Yield the next facts: the rest of a frame, or a page of the live file."""
+    begun = walk.position
+    segments = Segments(connection)
+    segment = segments.holding(begun + 1)
+    if segment is None:
+        sql = f"{_SELECT} WHERE position > ? AND position <= ? ORDER BY position LIMIT {PAGE}"
+        for envelope, data, hash_, _ in _read(walk, connection, sql, (begun, last)):
+            yield envelope, data, hash_
+        return
     try:
-        row = connection.execute("SELECT hash FROM events WHERE position = ?", (position,)).fetchone()
+        for row in Rows(connection).between(begun, min(last, segment.last), hashes=True):
+            yield row[:8], row[8], row[9]
+    except SegmentLost as lost:
+        raise ChainBroken(walk.position + 1, lost.reason, after=lost.last) from None
+
+
+def hash_before(path: Path, position: int) -> bytes:
+    """Return the hash before a position. Raises `ChainBroken`."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        found = Rows(connection).hash_at(position - 1)
+    except SegmentLost as lost:
+        raise ChainBroken(position - 1, lost.reason, after=lost.last) from None
     except sqlite3.DatabaseError as error:
-        raise ChainBroken(position, f"SQLite cannot read it: {error}") from error
-    if row is None or type(row[0]) is not bytes:
-        raise ChainBroken(position, "it is not there")
-    return row[0]
+        raise ChainBroken(position - 1, f"SQLite cannot read it: {error}") from error
+    finally:
+        connection.close()
+    if type(found) is not bytes:
+        raise ChainBroken(position - 1, "it is not there")
+    return found
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
     connection.text_factory = bytearray  # so that a text which has become a blob (one bit in its header) shows
     connection.execute("PRAGMA busy_timeout=5000")
+    try:
+        tables = {bytes(name) for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        connection.close()
+        raise ChainBroken(1, f"SQLite cannot read it: {error}") from error
+    if b"facts" not in tables:
+        connection.close()
+        raise ChainBroken(1, "the file is of an older release (hyperhive db upgrade), or no log")
     return connection
 
 
 def _read(
     walk: Walk, connection: sqlite3.Connection, sql: str, parameters: tuple[int, ...] = ()
-) -> Iterator[tuple[Envelope, bytes, bytes]]:
+) -> Iterator[tuple[Envelope, bytes, bytes, int | None]]:
+    """Yield envelope, data, hash and the distance to the fact before in its stream."""
+    names = _Texts(connection, "streams"), _Texts(connection, "names")
     try:
         for row in connection.execute(sql, parameters):
-            yield _checked(walk.position + 1, row)
+            yield _checked(walk.position + 1, row, *names)
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of an error that quotes damaged bytes
         raise ChainBroken(walk.position + 1, f"SQLite cannot read it: {error}") from error
 
 
+class _Texts(Names):
+    """Names through a connection that gives the bytes of a text; what is no text is no name."""
+
+    def __missing__(self, id_: int) -> str:
+        row = self._connection.execute(self._sql, (id_,)).fetchone()
+        if row is None or not isinstance(row[0], bytearray):
+            raise KeyError(id_)
+        return self.setdefault(id_, row[0].decode())
+
+
 _TYPES = {
-    (int, bytearray, int, bytearray, int, bytearray, int, causation, bytearray, bytes)
+    (int, int, int, int, int, int, int, causation, previous, bytearray, bytes)
     for causation in (int, type(None))
+    for previous in (int, type(None))
 }
 """What the columns hold, with text as bytearray."""
 
 
-def _checked(expected: int, row: tuple[Any, ...]) -> tuple[Envelope, bytes, bytes]:
-    *envelope, data, hash_ = row
+def _checked(
+    expected: int, row: tuple[Any, ...], streams: Names, names: Names
+) -> tuple[Envelope, bytes, bytes, int | None]:
     if tuple(map(type, row)) not in _TYPES:
         if type(row[0]) is int and row[0] != expected:
             raise ChainBroken(expected, f"the next event in the file is {row[0]}")
         raise ChainBroken(expected, "a column holds a value of another type")
+    position, stream, version, type_, at, actor, correlation, causation, previous, data, hash_ = row
     try:
-        texts = [value.decode() if isinstance(value, bytearray) else value for value in envelope]
+        texts = streams[stream], names[type_], names[actor]
     except UnicodeDecodeError:
         raise ChainBroken(expected, "its envelope is not UTF-8") from None
-    return tuple(texts), data, hash_
+    except KeyError as error:
+        raise ChainBroken(expected, f"nothing is named by the id {error}") from None
+    envelope = (
+        position,
+        texts[0],
+        version,
+        texts[1],
+        at + AT_ZERO,
+        texts[2],
+        position - correlation,
+        None if causation is None else position - causation,
+    )
+    return envelope, data, hash_, previous

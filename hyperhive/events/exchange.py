@@ -12,7 +12,6 @@ on, and says on each line what the hash was in the log it was made of (``origina
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -22,7 +21,9 @@ import msgspec
 
 from hyperhive.events import chain, codec
 from hyperhive.events.anchor import head_of
-from hyperhive.events.redaction import redact
+
+Change = Callable[[str, bytes], bytes]
+"""Returns what is shown of a fact's data, by the name of its type."""
 
 FORMAT = 1
 LONGEST_LINE = 8 * 1024 * 1024
@@ -30,7 +31,7 @@ LONGEST_LINE = 8 * 1024 * 1024
 
 _Hex = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 _Position = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
-_Time = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_Time = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -97,14 +98,15 @@ def export(
     release: str,
     first: int = 1,
     last: int | None = None,
-    redacted: bool = False,
+    change: Change | None = None,
 ) -> Footer:
     """Write the facts from ``first`` to ``last`` (else all that there are now); a daemon may be running.
 
+    With ``change`` (`redaction.redact`) the export says of itself that it is redacted, and has a chain of its own.
     Memory does not grow with the log. The chain is checked as it is read: raises `ChainBroken`, and then there is no
     last line. `BadRange` for positions that are not there, `BadAnchor` for a log without a fact.
     """
-    head = head_of(path)
+    head = head_of(path, named=False)
     last = head.position if last is None else last
     if not 1 <= first <= last <= head.position:
         raise BadRange(f"there are no facts from {first} to {last}; the log has 1 to {head.position}")
@@ -116,7 +118,7 @@ def export(
         write(line)
 
     walked = chain.walked(path, first, last)
-    own = chain.GENESIS if redacted else _previous(path, first)
+    own = chain.GENESIS if change else chain.hash_before(path, first)
     put(
         Header(
             release=release,
@@ -124,13 +126,13 @@ def export(
             first=first,
             last=last,
             previous=own.hex(),
-            redacted=redacted,
+            redacted=change is not None,
         )
     )
     for envelope, data, hash_ in walked:
-        shown = redact(envelope[3], bytes(data)) if redacted else bytes(data)
-        own = chain.link(own, envelope, shown) if redacted else hash_
-        put(_line(envelope, shown, own, hash_ if redacted else None))
+        shown = change(envelope[3], bytes(data)) if change else bytes(data)
+        own = chain.link(own, envelope, shown) if change else hash_
+        put(_line(envelope, shown, own, hash_ if change else None))
     footer = Footer(count=last - first + 1, head=own.hex(), sha256=digest.hexdigest())
     write(_encode(footer) + b"\n")
     return footer
@@ -151,17 +153,6 @@ def _line(envelope: chain.Envelope, data: bytes, hash_: bytes, original: bytes |
         hash=hash_.hex(),
         original=None if original is None else original.hex(),
     )
-
-
-def _previous(path: Path, first: int) -> bytes:
-    if first == 1:
-        return chain.GENESIS
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    try:
-        row = connection.execute("SELECT hash FROM events WHERE position = ?", (first - 1,)).fetchone()
-    finally:
-        connection.close()
-    return bytes(row[0])
 
 
 Row = tuple[object, ...]

@@ -21,10 +21,16 @@ from sqlalchemy import URL, create_engine, insert
 from sqlalchemy.dialects import sqlite as dialect
 
 from hyperhive.events import codec, schema
-from hyperhive.events.chain import GENESIS, link
+from hyperhive.events.damage import LogDamaged as LogDamaged  # noqa: PLC0414 - who opens a log names its errors
+from hyperhive.events.damage import SegmentLost
 from hyperhive.events.envelope import Actor, Cause, Fact, Recorded
+from hyperhive.events.hashing import GENESIS, Envelope, link
+from hyperhive.events.interning import Interning
+from hyperhive.events.reading import Selection, select
+from hyperhive.events.rows import END, Row, Rows
+from hyperhive.events.schema import AT_ZERO
+from hyperhive.events.segments import Kept
 
-_VERSIONS_KEPT = 10_000
 _WAL_PAGES = 4_000
 """Between two checkpoints, 16 MB: a batch of many inboxes changes many pages, mostly the same ones as the last batch.
 With SQLite's own 1,000 a checkpoint comes every 14 such batches and takes a tenth of the time."""
@@ -36,10 +42,6 @@ class LogFull(Exception):  # noqa: N818
 
 class LogFailed(Exception):  # noqa: N818
     """The file could not be made durable: what is in it is unknown until it is read anew, so the daemon must end."""
-
-
-class LogDamaged(Exception):  # noqa: N818
-    """The file is not a log that this release can append to."""
 
 
 @attrs.frozen(kw_only=True)
@@ -88,11 +90,11 @@ class Log:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        self._insert = str(insert(schema.events).prefix_with("OR ROLLBACK").compile(dialect=dialect.dialect()))
+        self._insert = str(insert(schema.facts).prefix_with("OR ROLLBACK").compile(dialect=dialect.dialect()))
         self._rows: list[tuple[Any, ...]] = []
-        self._versions: dict[str, int] = {}
         self._position, self._hash = 0, GENESIS
         _check_triggers(connection)
+        self._interning = Interning(connection)
         self.forget()
 
     @property
@@ -103,22 +105,13 @@ class Log:
     def forget(self) -> None:
         """Drop what was recorded and not committed; read the head from the file."""
         self._rows.clear()
-        self._versions.clear()
-        row = self.connection.execute("SELECT position, hash FROM events ORDER BY position DESC LIMIT 1").fetchone()
+        self._interning.forget()
+        row = self.connection.execute("SELECT position, hash FROM facts ORDER BY position DESC LIMIT 1").fetchone()
         self._position, self._hash = row or (0, GENESIS)
 
     def version(self, stream: str) -> int:
         """Return the version of the stream's last fact, recorded ones included; 0 for a stream without any."""
-        version = self._versions.get(stream)
-        if version is None:
-            sql = "SELECT max(version) FROM events WHERE stream = ?"
-            version = self.connection.execute(sql, (stream,)).fetchone()[0] or 0
-            if len(self._versions) >= _VERSIONS_KEPT:
-                # Only streams with something uncommitted must stay; the others can be looked up again.
-                pending = {row[1] for row in self._rows}
-                self._versions = {name: at for name, at in self._versions.items() if name in pending}
-            self._versions[stream] = version
-        return version
+        return self._interning.stream(stream).version
 
     def record(
         self,
@@ -136,16 +129,38 @@ class Log:
         """
         if data is None:
             data = codec.encode(event)
-        position = self._position + 1
-        stream = event.stream
+        causation, correlation = cause or (None, self._position + 1)
+        stream, type_, who = event.stream, type(event).__name__, str(actor)
         version = self.version(stream) + 1
-        causation, correlation = cause or (None, position)
-        envelope = (position, stream, version, type(event).__name__, at, str(actor), correlation, causation)
-        hash_ = link(self._hash, envelope, data)
-        self._rows.append((*envelope, data.decode(), hash_))
-        self._versions[stream] = version
-        self._position, self._hash = position, hash_
+        envelope = (self._position + 1, stream, version, type_, at, who, correlation, causation)
+        self._take(envelope, data.decode(), link(self._hash, envelope, data))
         return Recorded(*envelope, event)
+
+    def adopt(self, row: Row) -> None:
+        """Take over a fact of another log with its hash, which must be the next one of this log; then `commit`."""
+        *envelope, data, hash_ = row
+        self._take(tuple(envelope), data, hash_)
+
+    def _take(self, envelope: Envelope, data: str, hash_: bytes) -> None:
+        position, stream, _, type_, at, actor, correlation, causation = envelope
+        name = self._interning.name
+        place = self._interning.advance(stream, position)
+        self._rows.append(
+            (
+                position,
+                place[0],
+                place[1],
+                name(type_),
+                at - AT_ZERO,
+                name(actor),
+                position - correlation,
+                None if causation is None else position - causation,
+                place[2],
+                data,
+                hash_,
+            )
+        )
+        self._position, self._hash = position, hash_
 
     def commit(self, also: Callable[[sqlite3.Connection], None] | None = None) -> None:
         """Write what was recorded, and what ``also`` writes, in one transaction; return once it is durable.
@@ -155,6 +170,7 @@ class Log:
         """
         try:
             with transaction(self.connection):
+                self._interning.write()
                 self.connection.executemany(self._insert, self._rows)
                 if also is not None:
                     also(self.connection)
@@ -162,6 +178,20 @@ class Log:
             self.forget()
             raise
         self._rows.clear()
+        self._interning.written()
+
+    def leave(self, segment: Kept) -> None:
+        """Let the facts go that a segment holds, which `archiving.write` has written.
+
+        Raises `LogFull` and `LogFailed` as `commit` does.
+        """
+        marks = ", ".join("?" * len(attrs.fields(Kept)))
+        with transaction(self.connection):
+            self.connection.execute(
+                f"INSERT OR ROLLBACK INTO segments VALUES ({marks}, NULL)",  # noqa: S608 - ours
+                attrs.astuple(segment),
+            )
+            self.connection.execute("DELETE FROM facts WHERE position <= ?", (segment.last,))
 
     def read(self, first: int, last: int) -> list[Recorded]:
         """Return the facts from position ``first`` to ``last``, both included."""
@@ -198,20 +228,17 @@ def failure_of(error: BaseException) -> LogFull | LogFailed:
     return LogFailed(f"the log could not be made durable: {error}")
 
 
-COLUMNS = "position, stream, version, type, at, actor, correlation, causation, data"
-
-
 def read(connection: sqlite3.Connection, *, after: int = 0, until: int | None = None) -> Iterator[Recorded]:
-    """Yield the facts after a position, in order, decoded.
+    """Yield the facts after a position, in order, decoded, also those that are archived.
 
     Raises `LogDamaged` with the position for a fact that cannot be read, and names the release that wrote it where its
     type is unknown here.
     """
-    sql = f"SELECT {COLUMNS} FROM events WHERE position > ? AND position <= ? ORDER BY position"  # noqa: S608
     decode, new = codec.decode, tuple.__new__
-    row: tuple[Any, ...] = (after,)
+    rows = Rows(connection)
+    row: Row = (after,)
     try:
-        for row in connection.execute(sql, (after, until if until is not None else 2**62)):
+        for row in rows.between(after, END if until is None else until):
             # What Recorded(*row[:8], …) does, in half its time; a replay does little else.
             yield new(Recorded, (*row[:8], decode(row[3], row[8])))
     except codec.UnknownType as error:
@@ -224,18 +251,16 @@ def read(connection: sqlite3.Connection, *, after: int = 0, until: int | None = 
 
 
 def release_at(connection: sqlite3.Connection, position: int) -> str:
-    """Return the release of the daemon that wrote this position, ``unknown`` where none says so."""
-    row = connection.execute(
-        "SELECT json_extract(data, '$.release') FROM events WHERE type = 'DaemonStarted' AND position <= ?"
-        " ORDER BY position DESC LIMIT 1",
-        (position,),
-    ).fetchone()
-    return str(row[0]) if row else "unknown"
+    """Return the release of the daemon that wrote this position, ``unknown`` where none that can be read says so."""
+    newest = Selection(types=("DaemonStarted",), until=position)
+    try:
+        found = list(select(connection, newest, limit=1))
+    except SegmentLost:
+        return "unknown"
+    return str(found[0]["data"]["release"]) if found else "unknown"
 
 
 def _check_triggers(connection: sqlite3.Connection) -> None:
-    rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'events'")
-    found = dict(rows.fetchall())
-    missing = [name for name, sql in schema.TRIGGERS.items() if found.get(name) != sql.strip()]
+    missing = schema.missing(connection)
     if missing:
         raise LogDamaged(f"the log's file lacks what keeps it append-only: {', '.join(missing)}")

@@ -23,6 +23,7 @@ from hyperhive.events import chain
 from hyperhive.events.chain import Verified
 from hyperhive.events.envelope import OPERATOR
 from hyperhive.events.log import Log, connect, read_only
+from hyperhive.keeping.carrying import segments_in, segments_out
 from hyperhive.keeping.staging import facts_in, fold_anew, place, staged, stand_alone
 from hyperhive.projections import database
 from hyperhive.projections.identity import mark_of
@@ -56,8 +57,8 @@ class Restored:
 def backup(source: Path, target: Path) -> Verified:
     """Write one consistent moment of a hive's database to a new file (0600), and verify the copy's chain.
 
-    A daemon may be running, and is not held up. Raises `Unusable`, `WrongRevision`, `ChainBroken`; then there is no
-    file.
+    A daemon may be running, and is not held up. Raises `Unusable`, `WrongRevision`, `ChainBroken`, `LogDamaged`; then
+    there is no file.
     """
     if target.exists():
         raise Unusable(f"{target} is there already; a backup replaces nothing: name a new file")
@@ -65,6 +66,7 @@ def backup(source: Path, target: Path) -> Verified:
         raise Unusable(f"{source} holds no hive")
     with staged(target) as new:
         _copy(source, new)
+        segments_in(source, new)
         verified = chain.verify(new)
         place(new, target)
     return verified
@@ -89,10 +91,12 @@ def restore(file: Path, directories: Directories, *, clock: int | None = None) -
     with alone(directories.lock_file, "--data-dir"), staged(path) as new:
         _check_agents(path)
         _copy(file, new)
+        database.upgrade(new)
+        segments_in(file, new)
         verified = chain.verify(new)
+        segments_out(new, path.parent)
         if not verified.count:
             raise Unusable(f"{file} holds no fact; there is nothing to go on from")
-        database.upgrade(new)
         epoch = secrets.token_hex(8)
         asyncio.run(_begin_epoch(new, epoch, verified, clock or time.time_ns() // 1_000))
         aside = path.with_name(f"{path.name}.before-{epoch}") if _has_facts(path) else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +13,7 @@ from hyperhive.config import Directories
 from hyperhive.daemon.alone import alone
 from hyperhive.events import exchange
 from hyperhive.events.exchange import BadExport
+from hyperhive.events.log import Log, connect
 from hyperhive.keeping.staging import NotEmpty, facts_in, fold_anew, place, staged
 from hyperhive.projections import database
 
@@ -49,17 +49,17 @@ def import_log(opened: BinaryIO, directories: Directories) -> Imported:
 
 
 def _fill(new: Path, rows: Iterator[exchange.Row]) -> str:
-    connection = sqlite3.connect(new, isolation_level=None)
+    log = Log(connect(new))
+    connection = log.connection
     try:
         # The file is thrown away unless all goes well: no journal, and one sync at the end.
         connection.execute("PRAGMA journal_mode=OFF")
         connection.execute("PRAGMA synchronous=OFF")
-        connection.execute("BEGIN")
         while batch := list(itertools.islice(rows, _BATCH)):
-            connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", batch)
-        connection.execute("COMMIT")
+            for row in batch:
+                log.adopt(row)
+            log.commit()
         fold_anew(connection)
-        row = connection.execute("SELECT hex(hash) FROM events ORDER BY position DESC LIMIT 1").fetchone()
-        return str(row[0]).lower()
+        return log.head.hash.hex()
     finally:
-        connection.close()
+        log.close()

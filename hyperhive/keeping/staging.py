@@ -75,7 +75,7 @@ def facts_in(path: Path) -> int:
         return 0
     connection = read_only(path)
     try:
-        return int(connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()[0])
+        return int(connection.execute("SELECT coalesce(max(position), 0) FROM facts").fetchone()[0])
     finally:
         connection.close()
 

@@ -78,6 +78,19 @@ def upgrade(path: Path, to: str = "head") -> None:
         engine.dispose()
 
 
+def check_current(path: Path) -> None:
+    """Raise `WrongRevision` for a file that is not at the revision which this release writes."""
+    current, head = current_revision(path), head_revision()
+    if current is None or current < head:
+        raise WrongRevision(
+            f"{path} is at revision {current or 'none'}, and this release reads {head}: hyperhive db upgrade"
+        )
+    if current > head:
+        raise WrongRevision(
+            f"{path} is at revision {current}, written by a newer release; this one knows {head}: upgrade hyperhive",
+        )
+
+
 def open_hive(path: Path) -> tuple[Log, Hive]:
     """Open an upgraded file for writing, and the hive as it stands.
 

@@ -152,7 +152,7 @@ class Mirror:
 def stale(connection: sqlite3.Connection) -> str | None:
     """Say why the tables cannot be read as they are, or None: they stand at the log's end, folded by today's folds."""
     found = {name: (revision, position) for name, revision, position in connection.execute("SELECT * FROM projections")}
-    head = connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()[0]
+    head = connection.execute("SELECT coalesce(max(position), 0) FROM facts").fetchone()[0]
     for projection in PROJECTIONS:
         revision, position = found.get(projection.name, (0, 0))
         if revision != projection.revision:
@@ -165,7 +165,7 @@ def stale(connection: sqlite3.Connection) -> str | None:
 def load(connection: sqlite3.Connection) -> Hive:
     """Read the open rows of tables that are not `stale`; the cost does not grow with the log."""
     hive = Hive()
-    hive.position = connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()[0]
+    hive.position = connection.execute("SELECT coalesce(max(position), 0) FROM facts").fetchone()[0]
     for projection in PROJECTIONS:
         rows = hive.rows[projection.name]
         # By name: for the order SQLite would rather go through every row by its key.

@@ -12,11 +12,14 @@ from hyperhive.commands import agents, messages
 from hyperhive.commands.daemon import FreezeHive, ThawHive
 from hyperhive.commands.decide import decide
 from hyperhive.commands.dispatcher import Dispatcher
-from hyperhive.commands.errors import Invalid, NotFound
+from hyperhive.commands.errors import Invalid, NotFound, Unavailable
 from hyperhive.commands.questions import AnswerQuestion, CancelQuestion, Resolution
 from hyperhive.commands.resolving import resolve
+from hyperhive.events.chain import ChainBroken
+from hyperhive.events.damage import LogDamaged
 from hyperhive.events.envelope import OPERATOR, Recorded
 from hyperhive.events.questions import QuestionAnsweredLate
+from hyperhive.events.segments import Kept as Segment
 from hyperhive.projections import views
 from hyperhive.projections.freeze import freeze_of
 from hyperhive.projections.history import History
@@ -55,6 +58,8 @@ class Daemon:
     kept: Callable[[], Mapping[str, Kept]]
     """What destroyed agents keep on disk, as far as that is known."""
     home_url: str
+    archive: Callable[[int], Awaitable[Segment | None]]
+    """Moves the oldest facts, at most up to a position, into one more segment; None where none are left."""
 
 
 @attrs.frozen(kw_only=True)
@@ -110,6 +115,11 @@ class _Numbered:
 
 
 @attrs.frozen(kw_only=True)
+class _Archive:
+    until: Number
+
+
+@attrs.frozen(kw_only=True)
 class _Answer:
     id: Number
     options: tuple[str, ...] = ()
@@ -159,6 +169,7 @@ class HostSocket:
             "login": self._login,
             "state": self._state,
             **{name: _done(verb) for name, verb in _approvals(daemon).verbs().items()},
+            "archive": self._archive,
         }
 
     async def __call__(self, connection: Connection, request: Request) -> Reply | None:
@@ -317,6 +328,16 @@ class HostSocket:
 
     async def _state(self, _connection: Connection, _request: Request) -> Reply:
         return done(state=views.state(self._hive, self._daemon.kept()))
+
+    async def _archive(self, _connection: Connection, request: Request) -> Reply:
+        """Write one segment: a client that wants more asks again."""
+        try:
+            kept = await self._daemon.archive(read(request, _Archive).until)
+        except (ChainBroken, LogDamaged, OSError) as error:
+            raise Unavailable(f"nothing more was archived: {error}") from None
+        if kept is None:
+            return done(segment=None)
+        return done(segment={"first": kept.first, "last": kept.last, "file": kept.file, "bytes": kept.size})
 
     def _known(self, request: Request) -> str:
         """Return the name, once it is certain that there is such an agent: it becomes part of a path."""

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from hyperhive.daemon.alone import alone
+from hyperhive.events.envelope import rfc3339
 from tests.cli.program import Program
+from tests.events import tampering
 from tests.replay.test_verify import lived
 
 
@@ -26,9 +28,7 @@ def hive(hyperhive: Program, migrated: Path) -> Program:
 
 def tamper(hive: Program, position: int) -> None:
     """Change a fact by hand."""
-    with sqlite3.connect(hive.data / "hive.sqlite") as connection:
-        connection.execute("DROP TRIGGER events_refuse_update")
-        connection.execute("UPDATE events SET actor = 'nobody' WHERE position = ?", (position,))
+    tampering.tamper(hive.data / "hive.sqlite", f"UPDATE events SET actor = 'nobody' WHERE position = {position}")  # noqa: S608 - ours
 
 
 class TestAnchor:
@@ -40,9 +40,8 @@ class TestAnchor:
         assert hive("log", "anchor", file).out.startswith("anchored at position ")
         said = json.loads(hive("log", "anchor", file, "--json").out)
         assert hive("log", "verify", "--anchor", file).out.endswith("; anchors that hold: 2\n")
-        with sqlite3.connect(hive.data / "hive.sqlite") as connection:
-            connection.execute("DROP TRIGGER events_refuse_delete")
-            connection.execute("DELETE FROM events WHERE position = ?", (said["position"],))
+        cut = f"DELETE FROM events WHERE position = {said['position']}"  # noqa: S608 - ours
+        tampering.tamper(hive.data / "hive.sqlite", cut)
         assert hive("log", "verify").code == 0
         ended = hive("log", "verify", "--anchor", file, "--json")
         assert ended.code == 1
@@ -116,6 +115,84 @@ class TestExport:
         assert ended.code == 1
         assert "the log is broken at position 4" in ended.err
         assert [path for path in hive.home.iterdir() if "jsonl" in path.name] == []
+
+
+class TestMoments:
+    """Positions and times on a command line."""
+
+    def test_times(self, hive: Program) -> None:
+        """--from and --to take positions, RFC 3339 times with any zone, and ages; both ends are included."""
+        lines = [json.loads(line) for line in hive("log", "export").out.splitlines()]
+        facts = lines[1:-1]
+        begin, end = rfc3339(facts[6]["at"]), rfc3339(facts[11]["at"])
+        expected = [fact["position"] for fact in facts if facts[6]["at"] <= fact["at"] <= facts[11]["at"]]
+        for first, last in ((begin, end), (begin.replace("Z", "+00:00"), end)):
+            out = hive("log", "export", "--from", first, "--to", last).out.splitlines()
+            assert [json.loads(line)["position"] for line in out[1:-1]] == expected
+        everything = hive("log", "export", "--from", "9999w", "--to", "0s").out.splitlines()
+        assert len(everything) == len(lines)
+
+    @pytest.mark.parametrize("arguments", [("--to", "1999-01-01T00:00:00Z"), ("--from", "2999-01-01T00:00:00Z")])
+    def test_nothing_there(self, hive: Program, arguments: tuple[str, str]) -> None:
+        """A time before the first fact or after the last is told with what there is."""
+        ended = hive("log", "export", *arguments)
+        assert (ended.code, "the log has 1 to" in ended.err, ended.out) == (2, True, "")
+
+
+class TestArchive:
+    """`log archive`."""
+
+    def test_archive(self, hive: Program) -> None:
+        """The past goes into files, and every other command says what it said before."""
+        asked = [("log", "export"), ("log", "verify"), ("log", "show"), ("replay", "verify", "--json")]
+        before = [hive(*arguments) for arguments in asked]
+        done = hive("log", "archive", "--before", "10")
+        assert (done.code, done.err) == (0, "")
+        assert re.fullmatch(r"1 to 9: segments/0000000001-0000000009-[0-9a-f]{8}\.zst, \d+ bytes\n", done.out)
+        (segment,) = json.loads(hive("log", "archive", "--before", "0s", "--json").out)
+        assert segment["first"] == 10
+        assert [hive(*arguments) for arguments in asked] == before
+        again = hive("log", "archive", "--before", "90d")
+        assert (again.code, again.out) == (0, "")
+        assert "nothing before that to archive" in again.err
+
+    def test_missing(self, hive: Program) -> None:
+        """A segment that is gone is named with its positions, and what is readable still is."""
+        hive("log", "archive", "--before", "10")
+        (file,) = (hive.data / "segments").iterdir()
+        file.unlink()
+        for arguments in (("log", "show", "--after", "3"), ("log", "export"), ("log", "verify"), ("replay", "verify")):
+            ended = hive(*arguments)
+            assert ended.code == 1
+            assert "Traceback" not in ended.err
+            assert str(file) in ended.err
+            assert re.search(r"what is (before 1 is whole, and what is after 9|before 1 and after 9) can", ended.err)
+        assert hive("log", "show", "--after", "9").code == 0
+        refused = hive("backup", str(hive.home / "taken"))
+        assert (refused.code, "is not there; put it back" in refused.err) == (1, True)
+
+    def test_wrong(self, hive: Program) -> None:
+        """What cannot be done is told, and the log stays as it is."""
+        assert hive("log", "archive").code == 2
+        assert hive("log", "archive", "--before", "soon").code == 2
+        with alone(hive.data / "hive.lock", "--data-dir"):
+            busy = hive("log", "archive", "--before", "10")
+        assert (busy.code, f"runs on {hive.data}" in busy.err) == (4, True)
+        tamper(hive, 4)
+        broken = hive("log", "archive", "--before", "10")
+        assert (broken.code, "broken at position 4" in broken.err) == (1, True)
+        assert not (hive.data / "segments").exists()
+
+    def test_other_releases(self, hive: Program) -> None:
+        """A file of an older release, and of a newer one, is named as such."""
+        with sqlite3.connect(hive.data / "hive.sqlite") as connection:
+            connection.execute("UPDATE alembic_version SET version_num = '0001'")
+        for arguments in (("log", "archive", "--before", "10"), ("log", "verify")):
+            assert "hyperhive db upgrade" in hive(*arguments).err
+        with sqlite3.connect(hive.data / "hive.sqlite") as connection:
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        for arguments in (("log", "export"), ("log", "show")):
+            assert "written by a newer release" in hive(*arguments).err
 
 
 class TestBackup:

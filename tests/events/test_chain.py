@@ -15,6 +15,7 @@ from hyperhive.events.envelope import DAEMON, OPERATOR, actor_of_agent
 from hyperhive.events.hive import HiveCreated
 from hyperhive.events.log import Log, connect
 from hyperhive.events.messages import MessageSent, MessagesHandedOver
+from tests.events.tampering import tamper
 
 AT = 1_767_225_600_000_000
 COUNT = 40
@@ -47,17 +48,6 @@ def whole(hive_db: Path) -> Path:
     """Return the path of a closed log: one file, with nothing left in a write-ahead log."""
     write(hive_db).close()
     return hive_db
-
-
-def tamper(path: Path, sql: str, *parameters: object) -> None:
-    """Change the file as somebody would who knows how to take the guards away."""
-    intruder = sqlite3.connect(path)
-    for name in ("update", "delete", "replace"):
-        intruder.execute(f"DROP TRIGGER events_refuse_{name}")
-    intruder.execute("DROP INDEX events_stream_version")
-    intruder.execute(sql, parameters)
-    intruder.commit()
-    intruder.close()
 
 
 class TestHash:

@@ -20,6 +20,8 @@ from hyperhive.events.exchange import BadExport, BadRange, Reading, export
 from hyperhive.events.hive import HiveCreated
 from hyperhive.events.log import Log, connect
 from hyperhive.events.messages import MessageSent, MessagesHandedOver
+from hyperhive.events.redaction import redact
+from tests.events.tampering import tamper
 
 AT = 1_767_225_600_000_000
 
@@ -128,7 +130,7 @@ class TestRedacted:
     def test_shape(self, hive_db: Path) -> None:
         """Envelope and times stay; no body does; the chain is its own, and each line says its hash in the log."""
         write(hive_db, 40)
-        content = exported(hive_db, redacted=True)
+        content = exported(hive_db, change=redact)
         assert b"gr" + "ü".encode() not in content
         rows, original = read(content), events(hive_db)
         assert [row[:8] for row in rows] == [row[:8] for row in original]
@@ -140,7 +142,7 @@ class TestRedacted:
     def test_part(self, hive_db: Path) -> None:
         """A part begins a chain of its own."""
         write(hive_db, 40)
-        content = exported(hive_db, redacted=True, first=20)
+        content = exported(hive_db, change=redact, first=20)
         assert len(read(content)) == 21
         assert json.loads(content.splitlines()[0])["previous"] == "00" * 32
 
@@ -151,9 +153,7 @@ class TestBroken:
     def test_broken_log(self, hive_db: Path) -> None:
         """A log whose chain does not hold is not exported: there is no last line, and the reader says so."""
         write(hive_db, 40)
-        with sqlite3.connect(hive_db) as intruder:
-            intruder.execute("DROP TRIGGER events_refuse_update")
-            intruder.execute("UPDATE events SET data = replace(data, 'operator', 'manager') WHERE position = 21")
+        tamper(hive_db, "UPDATE events SET data = replace(data, 'operator', 'manager') WHERE position = 21")
         out = io.BytesIO()
         with pytest.raises(chain.ChainBroken, match="broken at position 21"):
             export(hive_db, out.write, release="0.1.0")
@@ -215,8 +215,8 @@ class TestBroken:
         log.commit()
         head = log.head
         envelope = (2, "agent-coder", 1, "AgentPromoted", AT, "daemon", 2, None)
-        row = (*envelope, "{}", chain.link(head.hash, envelope, b"{}"))
-        log.connection.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        log.adopt((*envelope, "{}", chain.link(head.hash, envelope, b"{}")))
+        log.commit()
         with pytest.raises(BadExport, match=r"line 3: \(position 2\) .*AgentPromoted.*release 0\.1\.0 wrote"):
             read(exported(hive_db))
 

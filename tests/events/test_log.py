@@ -70,7 +70,7 @@ class TestAppend:
 
     def test_many_streams(self, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
         """Versions are right also when there are more streams than are kept in memory."""
-        monkeypatch.setattr("hyperhive.events.log._VERSIONS_KEPT", 4)
+        monkeypatch.setattr("hyperhive.events.interning._STREAMS_KEPT", 4)
         for expected in (1, 2, 3):
             assert {send(log, f"a{number}").version for number in range(10)} == {expected}
             if expected == 2:
@@ -174,43 +174,73 @@ class TestAppend:
 
 ROW = {
     "position": 4,
-    "stream": "inbox-coder",
+    "stream": 1,
     "version": 3,
-    "type": "MessageSent",
+    "type": 1,
     "at": AT,
-    "actor": "operator",
-    "correlation": 4,
+    "actor": 2,
+    "correlation": 0,
     "causation": None,
+    "previous": 1,
     "data": "{}",
     "hash": bytes(32),
 }
-INSERT = f"INTO events VALUES ({', '.join(f':{name}' for name in ROW)})"
+INSERT = f"INTO facts VALUES ({', '.join(f':{name}' for name in ROW)})"
+
+SEGMENT = """INTO segments
+VALUES (:first, :last, :before, coalesce(:head, (SELECT hash FROM facts WHERE position = 2)), 1, 'f', 1, '', NULL)"""
+ARCHIVED = {"first": 1, "last": 2, "before": bytes(32), "head": None}
 
 ATTACKS: dict[str, tuple[str, dict[str, Any]]] = {
-    "update": ("UPDATE events SET data = '{}' WHERE position = 2", {}),
-    "update of all": ("UPDATE events SET actor = 'operator'", {}),
-    "update of a key": ("UPDATE events SET position = 9 WHERE position = 3", {}),
-    "update or replace": ("UPDATE OR REPLACE events SET position = 1 WHERE position = 3", {}),
-    "delete": ("DELETE FROM events WHERE position = 3", {}),
-    "delete of all": ("DELETE FROM events", {}),
+    "update": ("UPDATE facts SET data = '{}' WHERE position = 2", {}),
+    "update of all": ("UPDATE facts SET actor = 1", {}),
+    "update of a key": ("UPDATE facts SET position = 9 WHERE position = 3", {}),
+    "update or replace": ("UPDATE OR REPLACE facts SET position = 1 WHERE position = 3", {}),
+    "delete": ("DELETE FROM facts WHERE position = 3", {}),
+    "delete of all": ("DELETE FROM facts", {}),
     "replace a position": (f"REPLACE {INSERT}", {"position": 2, "version": 3}),
     "insert or replace a position": (f"INSERT OR REPLACE {INSERT}", {"position": 3}),
     "replace a version": (f"REPLACE {INSERT}", {"version": 2}),
-    "insert or replace a version": (f"INSERT OR REPLACE {INSERT}", {"stream": "inbox-reviewer", "version": 1}),
+    "insert or replace a version": (f"INSERT OR REPLACE {INSERT}", {"stream": 2, "version": 1}),
     "insert or ignore": (f"INSERT OR IGNORE {INSERT}", {"position": 2}),
     "upsert": (f"INSERT {INSERT} ON CONFLICT (position) DO UPDATE SET data = '[]'", {"position": 3}),
-    "upsert of a version": (f"INSERT {INSERT} ON CONFLICT (stream, version) DO UPDATE SET data = '[]'", {"version": 2}),
+    "upsert of a version": (f"INSERT {INSERT} ON CONFLICT DO UPDATE SET data = '[]'", {"version": 2}),
     "hole in the positions": (f"INSERT {INSERT}", {"position": 5}),
     "hole in the versions": (f"INSERT {INSERT}", {"version": 4}),
     "position before the first": (f"INSERT {INSERT}", {"position": 0}),
     "negative position": (f"INSERT {INSERT}", {"position": -1}),
-    "new stream at version 2": (f"INSERT {INSERT}", {"stream": "inbox-new", "version": 2}),
+    "new stream at version 2": (f"INSERT {INSERT}", {"stream": 3, "version": 2}),
+    "stream without a name": (f"INSERT {INSERT}", {"stream": 3, "version": 1, "previous": None}),
+    "skipped in its stream": (f"INSERT {INSERT}", {"previous": 3}),
+    "first of its stream once more": (f"INSERT {INSERT}", {"previous": None}),
     "no position": (f"INSERT {INSERT}", {"position": None}),
     "several rows": (
-        "INSERT INTO events SELECT position + 3, stream, version + 2, type, at, actor, 1, 1, data, hash FROM events",
+        "INSERT INTO facts SELECT position + 3, stream, version + 2, type, at, actor, 1, 1, 1, data, hash FROM facts",
         {},
     ),
+    "version of a stream": ("UPDATE streams SET version = 7 WHERE id = 1", {}),
+    "next version of a stream": ("UPDATE streams SET version = version + 1 WHERE id = 1", {}),
+    "name of a stream": ("UPDATE streams SET name = 'inbox-other' WHERE id = 1", {}),
+    "delete a stream": ("DELETE FROM streams WHERE id = 1", {}),
+    "replace a stream": ("REPLACE INTO streams VALUES (1, 'inbox-other', 0, 0)", {}),
+    "replace a stream's name": ("REPLACE INTO streams VALUES (9, 'inbox-coder', 0, 0)", {}),
+    "stream with a past": ("INSERT INTO streams VALUES (9, 'inbox-other', 2, 3)", {}),
+    "change a name": ("UPDATE names SET name = 'agent:coder'", {}),
+    "delete a name": ("DELETE FROM names", {}),
+    "replace a name": ("REPLACE INTO names VALUES (1, 'agent:coder')", {}),
+    "give a name again": ("REPLACE INTO names VALUES (9, 'operator')", {}),
+    "archive what is not the past": (f"INSERT {SEGMENT}", {"first": 2}),
+    "archive nothing": (f"INSERT {SEGMENT}", {"last": 0}),
+    "archive all": (f"INSERT {SEGMENT}", {"last": 3}),
+    "archive another past": (f"INSERT {SEGMENT}", {"head": bytes(32)}),
+    "archive what follows something else": (f"INSERT {SEGMENT}", {"before": bytes([1] * 32)}),
 }
+
+
+def everything(connection: sqlite3.Connection) -> list[list[Any]]:
+    """Return all that the log consists of."""
+    tables = ("events", "facts", "streams", "names", "segments")
+    return [connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall() for table in tables]  # noqa: S608 - ours
 
 
 class TestAppendOnly:
@@ -221,13 +251,13 @@ class TestAppendOnly:
     def test_attack(self, hive_db: Path, attack: str, recursive: str) -> None:
         """No statement changes what is in the log, or leaves a hole in it."""
         log = filled(hive_db)
-        before = log.connection.execute("SELECT * FROM events").fetchall()
+        before = everything(log.connection)
         intruder = sqlite3.connect(hive_db, isolation_level=None)
         intruder.execute(f"PRAGMA recursive_triggers = {recursive}")
         sql, changes = ATTACKS[attack]
         with pytest.raises(sqlite3.IntegrityError, match="the log is append-only"):
-            intruder.execute(sql, ROW | changes)
-        assert log.connection.execute("SELECT * FROM events").fetchall() == before
+            intruder.execute(sql, ROW | ARCHIVED | changes)
+        assert everything(log.connection) == before
 
     def test_the_same_row_is_no_attack(self, hive_db: Path) -> None:
         """The row that the attacks vary is itself in order, so that each of them is refused for its variation."""
@@ -235,6 +265,18 @@ class TestAppendOnly:
         intruder = sqlite3.connect(hive_db, isolation_level=None)
         intruder.execute(f"INSERT {INSERT}", ROW)
         assert intruder.execute("SELECT max(position) FROM events").fetchone() == (4,)
+        intruder.execute(f"INSERT {SEGMENT}", ARCHIVED)
+        assert intruder.execute("SELECT max(last) FROM segments").fetchone() == (2,)
+
+    @pytest.mark.parametrize(
+        "sql", ["UPDATE events SET actor = 'x'", "DELETE FROM events", "INSERT INTO events SELECT * FROM events"]
+    )
+    def test_view(self, hive_db: Path, sql: str) -> None:
+        """Nor can the log be written through the view that shows it in full."""
+        log = filled(hive_db)
+        with pytest.raises(sqlite3.OperationalError, match="cannot modify events because it is a view"):
+            sqlite3.connect(hive_db).execute(sql)
+        assert len(everything(log.connection)[0]) == 3
 
     @pytest.mark.parametrize("trigger", schema.TRIGGERS)
     def test_without_a_trigger(self, hive_db: Path, trigger: str) -> None:
@@ -248,7 +290,7 @@ class TestAppendOnly:
         """A trigger of the right name that guards nothing does not count."""
         connection = connect(hive_db)
         connection.execute("DROP TRIGGER events_refuse_update")
-        connection.execute("CREATE TRIGGER events_refuse_update BEFORE UPDATE ON events BEGIN SELECT 1; END")
+        connection.execute("CREATE TRIGGER events_refuse_update BEFORE UPDATE ON facts BEGIN SELECT 1; END")
         with pytest.raises(LogDamaged, match="append-only: events_refuse_update"):
             Log(connection)
 
@@ -277,8 +319,8 @@ class TestRead:
         log.record(DaemonStarted(release="7.8.9", runtime="process"), at=AT, actor=DAEMON)
         send(log)
         log.commit()
-        row = ROW | {"position": 4, "version": 2, "type": "AgentPromoted"}
-        log.connection.execute(f"INSERT {INSERT}", row)
+        log.adopt((4, "inbox-coder", 2, "AgentPromoted", AT, "operator", 4, None, "{}", bytes(32)))
+        log.commit()
         reader = read(read_only(hive_db))
         assert [next(reader).position for _ in range(3)] == [1, 2, 3]
         with pytest.raises(LogDamaged, match=r"position 4 has .*AgentPromoted.*; release 7\.8\.9 wrote it and can"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from hyperhive.events.envelope import DAEMON, Cause
 from hyperhive.events.log import Log, connect, read_only
 from hyperhive.events.messages import MessageSent
 from hyperhive.events.reading import PAGE, Selection, Unreadable, follow, position_before, select
+from tests.events.tampering import tamper
 
 AT = 1_767_225_600_000_000
 
@@ -96,9 +96,7 @@ class TestSelect:
     def test_not_json(self, hive_db: Path, log: Log) -> None:
         """A fact that is damaged is named by its position."""
         log.close()
-        with sqlite3.connect(hive_db) as connection:
-            connection.execute("DROP TRIGGER events_refuse_update")
-            connection.execute("UPDATE events SET data = '{' WHERE position = 3")
+        tamper(hive_db, "UPDATE events SET data = '{' WHERE position = 3")
         with pytest.raises(Unreadable, match="the data at position 3 is not JSON"):
             positions(hive_db, Selection())
 

@@ -26,6 +26,7 @@ from hyperhive.projections.identity import mark_of
 from hyperhive.replay.verify import verify
 from hyperhive.runtimes.marks import MARK, mark
 from tests.commands.desk import Desk
+from tests.events import tampering
 from tests.replay.test_verify import lived
 
 
@@ -57,9 +58,7 @@ def files(directory: Path) -> set[str]:
 
 def tamper(path: Path) -> None:
     """Change a fact by hand."""
-    with sqlite3.connect(path) as connection:
-        connection.execute("DROP TRIGGER events_refuse_update")
-        connection.execute("UPDATE events SET at = at + 1 WHERE position = 5")
+    tampering.tamper(path, "UPDATE events SET at = at + 1 WHERE position = 5")
 
 
 class TestBackup:

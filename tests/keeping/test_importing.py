@@ -17,6 +17,7 @@ from hyperhive.events.agents import KillSucceeded
 from hyperhive.events.envelope import DAEMON
 from hyperhive.events.exchange import BadExport, export
 from hyperhive.events.messages import MessageSent
+from hyperhive.events.redaction import redact
 from hyperhive.keeping.importing import import_log
 from hyperhive.keeping.staging import NotEmpty, Unfoldable
 from hyperhive.projections import database, mirror
@@ -86,7 +87,7 @@ class TestSame:
     def test_redacted(self, hive_db: Path, directories: Directories) -> None:
         """A redacted export becomes a hive in which the same happened, and nobody said anything."""
         lived(hive_db).log.close()
-        assert import_log(io.BytesIO(exported(hive_db, redacted=True)), directories).redacted
+        assert import_log(io.BytesIO(exported(hive_db, change=redact)), directories).redacted
         path = directories.hive_db
         assert chain.verify(path).count == verify(path).position == chain.verify(hive_db).count
         with sqlite3.connect(path) as connection:

@@ -138,8 +138,8 @@ class TestStale:
     def test_failed_rebuild_changes_nothing(self, desk: Desk) -> None:
         """A log that cannot be folded leaves the tables as they were, and no transaction open."""
         run(desk.spawn("coder"))
-        sql = "INSERT INTO events VALUES (3, 'x-y', 1, 'AgentPromoted', 1, 'daemon', 3, NULL, '{}', zeroblob(32))"
-        desk.log.connection.execute(sql)
+        desk.log.adopt((3, "x-y", 1, "AgentPromoted", 1, "daemon", 3, None, "{}", bytes(32)))
+        desk.log.commit()
         before = tables(desk.log.connection)
         with pytest.raises(LogDamaged, match="AgentPromoted"):
             mirror.rebuild(desk.log.connection)

@@ -20,6 +20,7 @@ from hyperhive.projections.database import WrongRevision
 from hyperhive.projections.hive import PROJECTIONS
 from hyperhive.replay.verify import Disagreement, verify
 from tests.commands.desk import Desk
+from tests.events import tampering
 
 CODER = actor_of_agent("coder")
 
@@ -165,8 +166,6 @@ class TestDisagreement:
     def test_fact_that_cannot_be_read(self, hive_db: Path) -> None:
         """A fact that no release can read is named by its position."""
         lived(hive_db).log.close()
-        with sqlite3.connect(hive_db) as connection:
-            connection.execute("DROP TRIGGER events_refuse_update")
-            connection.execute("UPDATE events SET type = 'OfTomorrow' WHERE position = 3")
+        tampering.tamper(hive_db, "UPDATE events SET type = 'OfTomorrow' WHERE position = 3")
         with pytest.raises(LogDamaged, match=r"position 3 has an event of the type OfTomorrow"):
             verify(hive_db)

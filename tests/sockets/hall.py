@@ -11,6 +11,7 @@ import attrs
 
 from hyperhive.commands.agents import ReportOutcome
 from hyperhive.config import ClaudeConfig, Directories
+from hyperhive.daemon.archivist import Archivist
 from hyperhive.daemon.sessions import Sessions
 from hyperhive.events.envelope import DAEMON
 from hyperhive.homes.homes import Homes
@@ -101,6 +102,7 @@ async def hall(
         login=login,
         kept=dict,
         home_url=HOME_URL,
+        archive=Archivist(desk.dispatcher, directories.hive_db).next,
     )
     protocol = Protocol(error=host_socket.error, ids=False)
     operators = LineServer(
