@@ -235,19 +235,21 @@ def read(connection: sqlite3.Connection, *, after: int = 0, until: int | None = 
     type is unknown here.
     """
     decode, new = codec.decode, tuple.__new__
-    rows = Rows(connection)
-    row: Row = (after,)
+    position = after
     try:
-        for row in rows.between(after, END if until is None else until):
-            # What Recorded(*row[:8], …) does, in half its time; a replay does little else.
-            yield new(Recorded, (*row[:8], decode(row[3], row[8])))
+        for position, stream, version, type_, at, actor, correlation, causation, data in Rows(connection).between(
+            after, END if until is None else until
+        ):
+            # What Recorded(…) does, in half its time; a replay does little else.
+            event = decode(type_, data)
+            yield new(Recorded, (position, stream, version, type_, at, actor, correlation, causation, event))
     except codec.UnknownType as error:
-        release = release_at(connection, row[0])
+        release = release_at(connection, position)
         raise LogDamaged(
-            f"position {row[0]} has {error}; release {release} wrote it and can read it",
+            f"position {position} has {error}; release {release} wrote it and can read it",
         ) from error
     except codec.BadData as error:
-        raise LogDamaged(f"position {row[0]}: {error}") from error
+        raise LogDamaged(f"position {position}: {error}") from error
 
 
 def release_at(connection: sqlite3.Connection, position: int) -> str:

@@ -79,8 +79,16 @@ class Hive:
     def fold_all(self, facts: Iterable[Recorded]) -> None:
         """Take many facts in, for those who do not mirror the changes: `fold` without the list of them."""
         folds, none = self._folds, ()
+        recorded = None
         for recorded in facts:
             for projection, rows, fold in folds.get(type(recorded.event), none):
+                is_open = projection.is_open
                 for key, row in fold(rows, recorded):
-                    _apply(projection, rows, key, row)
+                    if row is None:
+                        _apply(projection, rows, key, row)
+                    elif is_open(row):
+                        rows.put(key, row)
+                    else:
+                        rows.drop(key)
+        if recorded is not None:
             self.position = recorded.position

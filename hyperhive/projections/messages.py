@@ -80,22 +80,27 @@ def _sent(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
     return (((event.to, recorded.position), row),)
 
 
-def _each(change: dict[str, object] | None = None, *, stamp: str | None = None) -> Fold:
+def _each(*, stamp: str) -> Fold:
+    """Write down the time in a field of every message that the fact names."""
+
     def fold(rows: Rows, recorded: Recorded) -> Iterable[Change]:
-        event = recorded.event
-        changes = dict(change or {})
-        if stamp is not None:
-            changes[stamp] = recorded.at
-        keys = [(event.to, id_) for id_ in event.ids]
-        return [(key, evolve(rows[key], **changes)) for key in keys if key in rows]
+        to, now = recorded.event.to, {stamp: recorded.at}
+        return [
+            (key, evolve(row, **now))
+            for id_ in recorded.event.ids
+            if (row := rows.get(key := (to, id_))) is not None
+        ]
 
     return fold
 
 
 def _handed_over(rows: Rows, recorded: Recorded) -> Iterable[Change]:
-    event = recorded.event
-    found = [(key, rows[key]) for id_ in event.ids if (key := (event.to, id_)) in rows]
-    return [(key, evolve(row, deliveries=row.deliveries + 1)) for key, row in found]
+    to = recorded.event.to
+    return [
+        (key, evolve(row, deliveries=row.deliveries + 1))
+        for id_ in recorded.event.ids
+        if (row := rows.get(key := (to, id_))) is not None
+    ]
 
 
 def _requeued(rows: Rows, recorded: Recorded) -> Iterable[Change]:

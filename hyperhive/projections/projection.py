@@ -59,11 +59,17 @@ class Rows(dict[Key, Row]):
 
     def __init__(self, *, grouped: bool = False) -> None:
         super().__init__()
-        self._groups: dict[str, dict[Key, Row]] | None = {} if grouped else None
+        self._grouped = grouped
+        self._groups: dict[str, dict[Key, Row]] | None = None
+        """Made when somebody first asks: a replay never does, and would spend a tenth of its time on them."""
 
     def group(self, first: str) -> Mapping[Key, Row]:
         """Return the open rows whose key begins with this, oldest first."""
-        assert self._groups is not None  # noqa: S101 - only asked of projections with several key fields
+        if self._groups is None:
+            assert self._grouped  # noqa: S101 - only asked of projections with several key fields
+            self._groups = {}
+            for key, row in self.items():
+                self._groups.setdefault(key[0], {})[key] = row
         return self._groups.get(first, {})
 
     def put(self, key: Key, row: Row) -> None:
