@@ -80,10 +80,10 @@ def cause_of(hive: Hive, command: Command, facts: list[Fact]) -> Cause | None:
     if isinstance(command, approvals.Decision):
         wanted = hive.approvals.get(command.approval) or command.closed
         return Cause(wanted.position, wanted.correlation) if wanted is not None else None
-    match facts:
-        case [MessagesHandedOver(to=owner, ids=ids), *_] | [TurnStarted(agent=owner, ids=ids), *_]:
-            mail = [row for id_ in ids if (row := hive.messages.get((owner, id_))) is not None]
-            return Cause(mail[-1].id, mail[-1].correlation) if mail else None
+    match facts[0] if facts else None:
+        case MessagesHandedOver(to=owner, ids=ids) | TurnStarted(agent=owner, ids=ids):
+            newest = next((row for id_ in reversed(ids) if (row := hive.messages.get((owner, id_))) is not None), None)
+            return Cause(newest.id, newest.correlation) if newest is not None else None
     session = hive.sessions.get(command.actor.agent) if command.actor.agent else None
     if session is None or session.turn is None:
         return None

@@ -25,15 +25,21 @@ class Actor:
     role: Role
     name: str
     """The agent's name, or the operator's as a person; equal to the role where there is only one."""
+    agent: str | None = attrs.field(init=False, eq=False, repr=False)
+    """The agent that this actor is, or None for people and the daemon."""
+    _text: str = attrs.field(init=False, eq=False, repr=False)
+
+    @agent.default
+    def _agent(self) -> str | None:
+        return self.name if self.role in (Role.AGENT, Role.MANAGER) else None
+
+    @_text.default
+    def _shown(self) -> str:
+        return self.role.value if self.name == self.role.value else f"{self.role.value}:{self.name}"
 
     def __str__(self) -> str:
         """Show it as the log keeps it: ``operator``, ``operator:anna``, ``manager``, ``agent:coder``, ``daemon``."""
-        return self.role.value if self.name == self.role.value else f"{self.role.value}:{self.name}"
-
-    @property
-    def agent(self) -> str | None:
-        """The agent that this actor is, or None for people and the daemon."""
-        return self.name if self.role in (Role.AGENT, Role.MANAGER) else None
+        return self._text
 
 
 OPERATOR = Actor(Role.OPERATOR, "operator")

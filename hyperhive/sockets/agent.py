@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import attrs
@@ -11,11 +12,12 @@ import structlog
 
 from harness import wire
 from hyperhive.commands.agents import Action, KillAgent, RestartAgent, StartAgent
+from hyperhive.commands.command import Command
 from hyperhive.commands.dispatcher import Answer, Dispatcher
 from hyperhive.commands.errors import Conflict, Forbidden, Invalid, Unavailable
 from hyperhive.commands.messages import AcknowledgeMail, SendMessage, TakeMail, refused_send
 from hyperhive.commands.questions import AskQuestion
-from hyperhive.commands.reports import is_late
+from hyperhive.commands.reports import Report, is_late
 from hyperhive.events.envelope import Role, actor_of_agent, rfc3339
 from hyperhive.events.messages import MessagesAcknowledged, MessagesHandedOver
 from hyperhive.events.stream_store import StreamGap
@@ -27,7 +29,7 @@ from hyperhive.projections.messages import MESSAGES, Message
 from hyperhive.proposals.proposals import Proposals
 from hyperhive.sockets.control import Controls
 from hyperhive.sockets.fitting import fitting
-from hyperhive.sockets.lines import Connection, Reply, Request
+from hyperhive.sockets.lines import Answering, Connection, Later, Reply, Request
 from hyperhive.sockets.reports import report_of
 from hyperhive.sockets.requests import Ids, Number, command_id, read
 from hyperhive.sockets.streams import TurnStreams
@@ -138,7 +140,8 @@ class AgentSocket:
         self._actor = actor_of_agent(name)
         self._host = host
         self._controls = Controls(host.dispatcher)
-        self._verbs: dict[str, Callable[[Request], Awaitable[Reply]]] = {
+        self._mail_topics = ((MESSAGES.name, name), (AGENTS.name, name), (FREEZE.name, HIVE))
+        self._verbs: dict[str, Callable[[Request], Answering]] = {
             "send": self._send,
             "recv": self._recv,
             "ack": self._ack,
@@ -156,28 +159,30 @@ class AgentSocket:
             "list": self._list,
         }
 
-    async def __call__(self, _connection: Connection, request: Request) -> Reply:
+    def __call__(self, _connection: Connection, request: Request) -> Answering:
         """Answer one request."""
         cmd = request.get("cmd")
         verb = self._verbs.get(cmd) if isinstance(cmd, str) else None
         if verb is None:
             raise Invalid(f"no command {str(cmd)[:40]!r} here; there are: {', '.join(self._verbs)}")
-        return await verb(request)
+        return verb(request)
 
-    async def _send(self, request: Request) -> Reply:
+    def _asking(self, command: Command, reply: Callable[[Answer], Reply]) -> Later:
+        return Later(partial(self._host.dispatcher.ask, command), reply)
+
+    def _send(self, request: Request) -> Answering:
         said = read(request, _Send)
         command = SendMessage(actor=self._actor, to=said.to, body=said.body, id=command_id(said.command_id))
-        sent = await self._host.dispatcher.dispatch(command)
-        refused_send(sent)
-        return {"ok": True, "message_id": sent[0].position}
+        return self._asking(command, _sent)
 
-    async def _recv(self, request: Request) -> Reply:
+    def _recv(self, request: Request) -> Answering:
         said = read(request, _Recv)
-        answer = await self._host.dispatcher.wait(
-            TakeMail(actor=self._actor, to=self._name, holding=frozenset(said.holding)),
-            topics=((MESSAGES.name, self._name), (AGENTS.name, self._name), (FREEZE.name, HIVE)),
-            seconds=poll_seconds(said.wait_seconds),
-        )
+        command = TakeMail(actor=self._actor, to=self._name, holding=frozenset(said.holding))
+        seconds = poll_seconds(said.wait_seconds)
+        wait = partial(self._host.dispatcher.ask, command, topics=self._mail_topics, seconds=seconds)
+        return Later(wait, self._received)
+
+    def _received(self, answer: Answer) -> Reply:
         return {"ok": True, "messages": [shown(row, redelivered=row.redelivered) for row in self._handed_over(answer)]}
 
     def _handed_over(self, answer: Answer) -> list[Message]:
@@ -185,21 +190,18 @@ class AgentSocket:
         mail = self._host.dispatcher.hive.messages.group(self._name)
         return [row for id_ in ids if (row := mail.get((self._name, id_))) is not None]
 
-    async def _ack(self, request: Request) -> Reply:
+    def _ack(self, request: Request) -> Answering:
         said = read(request, _Ack)
-        command = AcknowledgeMail(actor=self._actor, to=self._name, ids=said.ids)
-        answer = await self._host.dispatcher.dispatch(command)
-        acked = [id_ for fact in answer if isinstance(fact.event, MessagesAcknowledged) for id_ in fact.event.ids]
-        return {"ok": True, "acked": acked}
+        return self._asking(AcknowledgeMail(actor=self._actor, to=self._name, ids=said.ids), _acknowledged)
 
-    async def _recent(self, request: Request) -> Reply:
+    def _recent(self, request: Request) -> Answering:
         limit = read(request, _Recent).limit
         if not 1 <= limit <= wire.RECENT_MAX_MESSAGES:
             raise Invalid(f"limit is {limit}; it is 1 to {wire.RECENT_MAX_MESSAGES}")
         rows = self._host.history.recent(self._name, limit)
         return {"ok": True, **fitting("messages", (shown(row) for row in rows))}
 
-    async def _report(self, request: Request) -> Reply:
+    def _report(self, request: Request) -> Answering:
         said = read(request, _Report)
         report = report_of(
             said.event,
@@ -208,8 +210,10 @@ class AgentSocket:
             command_id=command_id(said.command_id),
             generation=said.generation,
         )
-        facts = await self._host.dispatcher.dispatch(report)
-        if facts or not is_late(self._host.dispatcher.hive, report):
+        return self._asking(report, partial(self._reported, report))
+
+    def _reported(self, report: Report, answer: Answer) -> Reply:
+        if answer or not is_late(self._host.dispatcher.hive, report):
             return {"ok": True}
         log.info("report_too_late", stream=f"turn-{self._name}", generation=report.generation)
         return {"ok": True, "dropped": True}
@@ -229,7 +233,7 @@ class AgentSocket:
             raise Unavailable(f"the turn stream cannot be written now: {error}; send the batch again") from error
         return {"ok": True, "next": expected}
 
-    async def _session(self, _request: Request) -> Reply:
+    def _session(self, _request: Request) -> Answering:
         return {"ok": True, **self._host.session(self._name)}
 
     async def _control(self, request: Request) -> Reply:
@@ -237,24 +241,21 @@ class AgentSocket:
         seconds = min(max(said.wait_seconds, 0), wire.WAIT_MAX_SECONDS)
         return {"ok": True, **(await self._controls.wait(self._name, said.seen, seconds)).shown()}
 
-    def _action(self, kind: type[Action]) -> Callable[[Request], Awaitable[Reply]]:
-        async def act(request: Request) -> Reply:
+    def _action(self, kind: type[Action]) -> Callable[[Request], Answering]:
+        def act(request: Request) -> Answering:
             said = read(request, _Act)
-            await self._host.dispatcher.dispatch(
-                kind(actor=self._actor, agent=said.name, id=command_id(said.command_id))
-            )
-            return {"ok": True}
+            return self._asking(kind(actor=self._actor, agent=said.name, id=command_id(said.command_id)), _done)
 
         return act
 
-    async def _list(self, _request: Request) -> Reply:
+    def _list(self, _request: Request) -> Answering:
         """Show the manager the agents, without what is only the operator's."""
         if self._actor.role is not Role.MANAGER:
             raise Forbidden(f"{self._actor} may not list agents; the manager can")
         rows = views.agent_rows(self._host.dispatcher.hive, coming=True)
         return {"ok": True, "agents": [{name: row[name] for name in _LISTED} for row in rows]}
 
-    async def _ask_operator(self, request: Request) -> Reply:
+    def _ask_operator(self, request: Request) -> Answering:
         said = read(request, _AskOperator)
         command = AskQuestion(
             actor=self._actor,
@@ -265,8 +266,7 @@ class AgentSocket:
             agents_may_ask=self._host.may_ask(self._name),
             id=command_id(said.command_id),
         )
-        asked = await self._host.dispatcher.dispatch(command)
-        return {"ok": True, "question_id": asked[0].event.id}
+        return self._asking(command, _asked)
 
     async def _request_spawn(self, request: Request) -> Reply:
         said = read(request, _RequestSpawn)
@@ -279,6 +279,24 @@ class AgentSocket:
         id_ = command_id(said.command_id)
         number = await self._host.proposals.request_apply(self._actor, said.agent, said.commit, said.note, id_)
         return {"ok": True, "approval_id": number}
+
+
+def _sent(answer: Answer) -> Reply:
+    refused_send(answer)
+    return {"ok": True, "message_id": answer[0].position}
+
+
+def _acknowledged(answer: Answer) -> Reply:
+    acked = [id_ for fact in answer if isinstance(fact.event, MessagesAcknowledged) for id_ in fact.event.ids]
+    return {"ok": True, "acked": acked}
+
+
+def _asked(answer: Answer) -> Reply:
+    return {"ok": True, "question_id": answer[0].event.id}
+
+
+def _done(_answer: Answer) -> Reply:
+    return {"ok": True}
 
 
 def poll_seconds(wanted: float) -> float:

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import msgspec
 import structlog
 
 from harness import wire
+from hyperhive.commands.dispatcher import Hearer
 from hyperhive.commands.errors import Invalid, Refused, Unavailable
 from hyperhive.events.log import LogFailed
 from hyperhive.sockets.hangup import Hangup
@@ -28,8 +30,20 @@ log = structlog.get_logger("sockets")
 
 Request = dict[str, Any]
 Reply = dict[str, Any]
-Handler = Callable[["Connection", Request], Awaitable[Reply | None]]
-"""Answers one request; None where the handler has written its replies itself."""
+
+
+@attrs.frozen
+class Later:
+    """A reply that is made of what a hearer hears, and written in the same moment."""
+
+    ask: Callable[[Hearer], Callable[[], None]]
+    """Begins; returns what withdraws it."""
+    reply: Callable[[Any], Reply]
+
+
+Answering = Reply | Later | Awaitable[Reply | None]
+Handler = Callable[["Connection", Request], Answering]
+"""Answers one request; with None where it has written its replies itself."""
 
 MAX_OPEN_REQUESTS = 64
 """Requests with ids that one connection may have open, and requests without that it may have waiting."""
@@ -162,10 +176,14 @@ class Connection(asyncio.Protocol):
         """Whether the line that comes in has been refused already."""
         self.held = 0
         """Bytes of requests without an answer."""
+        self._open: set[_Work] = set()
+        """The requests that somebody works on."""
         self._waiting: deque[tuple[Request, int]] = deque()
-        self._serial: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._in_turn: _Work | None = None
+        """The one of them that those in `_waiting` wait for."""
         self._hangup: Hangup | None = None
+        self._emptied = asyncio.Event()
+        """Set while it is drained, once nothing is open."""
         self._draining = False
 
     @property
@@ -197,8 +215,8 @@ class Connection(asyncio.Protocol):
         self._waiting.clear()
         if self._hangup is not None:
             self._hangup.close()
-        for task in self._tasks:
-            task.cancel()
+        for work in tuple(self._open):
+            work.abandon()
         self.ending.set()
         self.closed.set()
 
@@ -208,15 +226,15 @@ class Connection(asyncio.Protocol):
         self._draining = True
         self._transport.pause_reading()
         self.ending.set()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        if self._open:
+            await self._emptied.wait()
         self._transport.close()
         await self.closed.wait()
 
     async def ended(self) -> None:
         """Return once the client is gone and nothing works for it any more."""
         await self.closed.wait()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(work.task for work in self._open if work.task is not None), return_exceptions=True)
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""
@@ -234,11 +252,11 @@ class Connection(asyncio.Protocol):
         if self._buffer and not self._skipping:
             self._line(bytes(self._buffer))
         self._buffer.clear()
-        return bool(self._tasks)
+        return bool(self._open)
 
     def write(self, reply: Reply) -> None:
         """Write one line; cut off a client that does not read. Raises `wire.WireError` for one that is too large."""
-        line = wire.encode(reply)
+        line = _encoded(reply)
         transport = self._transport
         if transport is None or transport.is_closing():
             return
@@ -305,48 +323,57 @@ class Connection(asyncio.Protocol):
     def _admit(self, request: Request, size: int) -> None:
         """Begin to answer a request, or let it wait for its turn."""
         out_of_turn = self._server.protocol.ids and "id" in request
-        if (len(self._tasks) if out_of_turn else len(self._waiting)) >= MAX_OPEN_REQUESTS:
+        if (len(self._open) if out_of_turn else len(self._waiting)) >= MAX_OPEN_REQUESTS:
             raise Unavailable(f"{MAX_OPEN_REQUESTS} requests are open; read replies")
         if self._server.held + size > MAX_HELD_BYTES:
             raise _too_much_held()
         self.held += size
         if out_of_turn:
-            self._start(self._answer(request, size))
-            return
-        self._waiting.append((request, size))
-        if self._serial is None:
-            self._serial = self._start(self._answer_in_turn())
+            self._begin(_Work(self, request, size))
+        else:
+            self._waiting.append((request, size))
+            self._go_on_in_turn()
 
-    def _start(self, work: Awaitable[None]) -> asyncio.Task[None]:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._worked)
-        return task
+    def _go_on_in_turn(self) -> None:
+        """Begin to answer the next of those that wait, and the ones after it as far as they are answered at once."""
+        while self._waiting and self._in_turn is None:
+            self._in_turn = _Work(self, *self._waiting.popleft())
+            self._begin(self._in_turn)
 
-    def _worked(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if self._hangup is not None and not self._tasks and self._transport is not None:
-            self._transport.close()  # the client has ended its side and has its last answer
+    def _begin(self, work: _Work) -> None:
+        self._open.add(work)
+        work.begin(self._server.handler)
 
-    async def _answer_in_turn(self) -> None:
-        while self._waiting:
-            await self._answer(*self._waiting.popleft())
-        self._serial = None
+    def finished(self, work: _Work) -> None:
+        """Go on with what waits, and hang up where nothing does and the client has ended its own side."""
+        self._open.discard(work)
+        self.held -= work.size
+        if work is self._in_turn:
+            self._in_turn = None
+            self._go_on_in_turn()
+        if not self._open:
+            self._emptied.set()
+            if self._hangup is not None and self._transport is not None:
+                self._transport.close()
 
-    async def _answer(self, request: Request, size: int) -> None:
+    def reply(self, request: Request, reply: Reply) -> None:
+        """Answer a request."""
         try:
-            reply = await self._server.handler(self, request)
-            if reply is not None:
-                self.write({**reply, **self._id(request)})
-        except (Refused, wire.WireError) as error:
+            self.write({**reply, **self._id(request)})
+        except wire.WireError as error:
             self._refuse(error, request)
-        except LogFailed as error:
-            self._refuse(Unavailable(str(error)), request)
-        except Exception:
-            log.exception("request_broke", socket=str(self._server.path), cmd=str(request.get("cmd"))[:40])
-            self._refuse(Unavailable("the daemon met a defect of its own; see its log"), request)
-        finally:
-            self.held -= size
+
+    def fail(self, request: Request, error: BaseException) -> None:
+        """Answer a request that could not be answered."""
+        match error:
+            case Refused() | wire.WireError():
+                self._refuse(error, request)
+            case LogFailed():
+                self._refuse(Unavailable(str(error)), request)
+            case _:
+                cmd = str(request.get("cmd"))[:40]
+                log.error("request_broke", socket=str(self._server.path), cmd=cmd, exc_info=error)
+                self._refuse(Unavailable("the daemon met a defect of its own; see its log"), request)
 
     def _refuse(self, error: Refused | wire.WireError, request: Request) -> None:
         text = str(error)
@@ -360,3 +387,85 @@ class Connection(asyncio.Protocol):
 
 def _too_much_held() -> Unavailable:
     return Unavailable(f"over {MAX_HELD_BYTES} bytes of requests are open on this socket; read replies")
+
+
+class _Work:
+    """One request under way: what its reply is made of is heard by a call, or a task works it out."""
+
+    __slots__ = ("_connection", "_over", "_reply", "_request", "_withdraw", "size", "task")
+
+    def __init__(self, connection: Connection, request: Request, size: int) -> None:
+        self.size = size
+        self.task: asyncio.Task[Reply | None] | None = None
+        self._connection = connection
+        self._request = request
+        self._reply: Callable[[Any], Reply | None] = _as_it_is
+        self._withdraw: Callable[[], None] | None = None
+        self._over = False
+
+    def begin(self, handler: Handler) -> None:
+        """Ask the handler."""
+        try:
+            found = handler(self._connection, self._request)
+            if isinstance(found, Later):
+                self._reply = found.reply
+                self._withdraw = found.ask(self)
+            elif isinstance(found, dict):
+                self.set_result(found)
+            else:
+                self.task = asyncio.ensure_future(found)
+                self.task.add_done_callback(self._worked_out)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
+            self.set_exception(error)
+
+    def done(self) -> bool:
+        """Whether it is answered, or there is nobody to answer."""
+        return self._over
+
+    def set_result(self, found: Any, /) -> None:
+        """Write the reply."""
+        self._over, self._withdraw = True, None
+        try:
+            reply = self._reply(found)
+            if reply is not None:
+                self._connection.reply(self._request, reply)
+        except Exception as error:  # noqa: BLE001 - as in `begin`
+            self._connection.fail(self._request, error)
+        self._connection.finished(self)
+
+    def set_exception(self, error: BaseException, /) -> None:
+        """Write why there is none."""
+        self._over, self._withdraw = True, None
+        self._connection.fail(self._request, error)
+        self._connection.finished(self)
+
+    def abandon(self) -> None:
+        """Work on it no longer: its client is gone."""
+        if self.task is not None:
+            self.task.cancel()
+        elif not self._over:
+            self._over = True
+            if self._withdraw is not None:
+                self._withdraw()
+            self._connection.finished(self)
+
+    def _worked_out(self, task: asyncio.Task[Reply | None]) -> None:
+        if task.cancelled():
+            self._over = True
+            self._connection.finished(self)
+        elif (error := task.exception()) is not None:
+            self.set_exception(error)
+        else:
+            self.set_result(task.result())
+
+
+def _as_it_is(found: Reply | None) -> Reply | None:
+    return found
+
+
+def _encoded(reply: Reply) -> bytes:
+    """Write a line as `wire.encode` does, in a tenth of its time."""
+    line = msgspec.json.encode(reply) + b"\n"
+    if len(line) > wire.MAX_LINE_BYTES:
+        raise wire.WireError("too_large", f"a line of {len(line)} bytes; at most {wire.MAX_LINE_BYTES} are allowed")
+    return line
