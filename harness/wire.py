@@ -137,7 +137,7 @@ def decode(line: bytes) -> dict[str, Any]:
     deep = _is_deep(line)
     try:
         # From text: given bytes, json guesses at UTF-16 and lets halves of surrogate pairs through.
-        value = _DECODER.decode(line.decode())
+        value = _parsed(line.decode())
     except WireError:
         raise
     except UnicodeDecodeError as error:
@@ -153,6 +153,17 @@ def decode(line: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise WireError("invalid", f'a line is one JSON object, such as {{"cmd":"recv"}}, not {_kind(value)}')
     return value
+
+
+def _parsed(text: str) -> Any:
+    """Parse JSON, at once where nothing stands around it but the newline."""
+    try:
+        value, end = _DECODER.scan_once(text, 0)
+        if end == len(text) or text[end:] == "\n":
+            return value
+    except StopIteration:
+        pass
+    return _DECODER.decode(text)  # says what is wrong, and where
 
 
 def _is_deep(line: bytes) -> bool:

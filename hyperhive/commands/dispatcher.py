@@ -157,6 +157,7 @@ class Dispatcher:
         self._listeners: list[Listener] = []
         self._scheduled = False
         self._failed: Exception | None = None
+        self._last = 0
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` with the facts of each batch once they are durable; returns what ends it."""
@@ -259,11 +260,15 @@ class Dispatcher:
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._queue and not self._scheduled:
             self._scheduled = True
-            loop.call_soon(self._flush, loop)
+            if self._last > 8:
+                loop.call_soon(loop.call_soon, self._flush, loop)
+            else:
+                loop.call_soon(self._flush, loop)
 
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
         asks, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
         self._scheduled = False
+        self._last = len(asks)
         try:
             self._settle_all(_Batch(asks=asks))
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from hyperhive.events.envelope import Recorded
 from hyperhive.projections.agents import AGENTS
@@ -32,9 +32,9 @@ Changed = tuple[Projection, Key | Sweep, Row | None]
 """A row of a projection as it is after a fact, or None where it is gone (with a `Sweep`: where they are)."""
 
 
-def _apply(projection: Projection, rows: Rows, key: Key | Sweep, row: Row | None) -> None:
+def _apply(is_open: Callable[[Row], bool], rows: Rows, key: Key | Sweep, row: Row | None) -> None:
     """Keep what is open; drop what is closed or gone."""
-    if row is not None and projection.is_open(row):
+    if row is not None and is_open(row):
         rows.put(key, row)
     elif row is not None or not isinstance(key, Sweep):  # a sweep takes closed rows, which are not here
         rows.drop(key)
@@ -70,8 +70,9 @@ class Hive:
         """Take one more fact in; return the rows it changed."""
         changed: list[Changed] = []
         for projection, rows, fold in self._folds.get(type(recorded.event), ()):
+            is_open = projection.is_open
             for key, row in fold(rows, recorded):
-                _apply(projection, rows, key, row)
+                _apply(is_open, rows, key, row)
                 changed.append((projection, key, row))
         self.position = recorded.position
         return changed
@@ -84,11 +85,6 @@ class Hive:
             for projection, rows, fold in folds.get(type(recorded.event), none):
                 is_open = projection.is_open
                 for key, row in fold(rows, recorded):
-                    if row is None:
-                        _apply(projection, rows, key, row)
-                    elif is_open(row):
-                        rows.put(key, row)
-                    else:
-                        rows.drop(key)
+                    _apply(is_open, rows, key, row)
         if recorded is not None:
             self.position = recorded.position
