@@ -138,7 +138,8 @@ async def _serve(settings: Settings, directories: Directories, rehearse: Path | 
             finally:
                 notifier.stopping()
                 log.info("stopping")
-            await daemon.drain()
+                # Also where the log has failed: who asked before is told so, rather than cut off.
+                await daemon.drain()
         # Every surface and reactor has ended: nothing can follow this fact.
         await dispatcher.dispatch(RecordDaemonStop(actor=DAEMON))
 
