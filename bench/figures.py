@@ -44,22 +44,22 @@ def median(values: list[float]) -> float:
 
 def at_least(what: str, found: Rounds, ours: str, peer: str, claim: float, *, unit: str = "/s") -> None:
     """Say a rate, its peer's and how many times ours is theirs; ``MISSED`` where that is below the claim."""
-    ratio = _ratio(found, ours, peer)
-    _say(f"{what}: {_peers(found, ours, peer, unit)}, ratio {ratio:.2f} (claim ≥ {claim:g})", met=ratio >= claim)
+    times = ratio(found, ours, peer)
+    _say(f"{what}: {_peers(found, ours, peer, unit)}, ratio {times:.2f} (claim ≥ {claim:g})", met=times >= claim)
 
 
 def ratio_at_most(what: str, found: Rounds, ours: str, peer: str, claim: float, *, unit: str) -> None:
     """Say a time, its peer's and how many times ours is theirs, which should be little."""
-    ratio = _ratio(found, ours, peer)
+    times = ratio(found, ours, peer)
     peers = _peers(found, ours, peer, f" {unit}")
-    _say(f"{what}: {peers}, ratio {ratio:.2f} (claim ≤ {claim:g})", met=ratio <= claim)
+    _say(f"{what}: {peers}, ratio {times:.2f} (claim ≤ {claim:g})", met=times <= claim)
 
 
 def times_less(what: str, found: Rounds, ours: str, peer: str, claim: float, *, unit: str) -> None:
     """Say a time, its peer's and how many times theirs is ours."""
-    ratio = _ratio(found, peer, ours)
+    times = ratio(found, peer, ours)
     peers = _peers(found, ours, peer, f" {unit}")
-    _say(f"{what}: {peers}, {ratio:.1f} times less (claim ≥ {claim:g})", met=ratio >= claim)
+    _say(f"{what}: {peers}, {times:.1f} times less (claim ≥ {claim:g})", met=times >= claim)
 
 
 def at_least_times(what: str, ratio: float, how: str, claim: float) -> None:
@@ -72,7 +72,7 @@ def at_most(what: str, value: float, unit: str, claim: float) -> None:
     _say(f"{what}: {number(value)} {unit}".rstrip() + f" (claim ≤ {number(claim)})", met=value <= claim)
 
 
-def _ratio(found: Rounds, ours: str, peer: str) -> float:
+def ratio(found: Rounds, ours: str, peer: str) -> float:
     """Return the median of the rounds' ratios: what one round is busy with, both sides feel."""
     return median([mine / theirs for mine, theirs in zip(found[ours], found[peer], strict=True)])
 

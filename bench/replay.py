@@ -29,6 +29,11 @@ def main() -> None:
         path = place / "hive.sqlite"
         history.write(path, COUNT).close()
         connection = read_only(path)
+
+        def decode() -> None:
+            for _ in read(connection):
+                pass
+
         mapper, stored = peer_events.stored(read(connection, until=PEER))
         found = interleaved(
             {
@@ -38,7 +43,9 @@ def main() -> None:
                     lambda: [mapper.to_domain_event(kept) for kept in stored],
                     clock=time.process_time,
                 ),
+                "read and decode": lambda: rate(COUNT, decode, clock=time.process_time),
             },
         )
         at_least("replay, all projections", found, "hyperhive", "eventsourcing's mapper", 3)
+        note(f"read and decoded alone, nothing folded: {number(median(found['read and decode']))}/s")
         note(f"aim: {number(AIM)}/s; {'reached' if median(found['hyperhive']) >= AIM else 'not reached'}")

@@ -66,9 +66,12 @@ def cold_turn(running: Daemon, home: Path) -> tuple[float, float]:
 def main() -> None:
     """Measure and say."""
     wholes: dict[str, list[float]] = {"warm session": [], "claude -p": []}
+    turns: list[float] = []
 
     def overhead(name: str, whole: float, turn: float) -> float:
         wholes[name].append(whole)
+        if name == "warm session":
+            turns.append(turn)
         return whole - turn
 
     with scratch() as place:
@@ -87,3 +90,5 @@ def main() -> None:
     times_less("overhead of a turn", found, "warm session", "claude -p", 15, unit="ms")
     warm, cold = (median(wholes[name]) for name in ("warm session", "claude -p"))
     note(f"with the turn itself: {number(warm)} ms and {number(cold)} ms, {cold / warm:.1f} times less")
+    own = median(turns)
+    note(f"of the warm one `claude` itself takes {number(own)} ms: with no overhead at all {cold / own:.1f} times less")

@@ -2,13 +2,15 @@
 
 The peer is redis-server with ``appendonly yes, appendfsync always`` and BLPOP: durable before LPUSH returns, as ours
 is. Both are asked over unix sockets by Python clients in one process apart: ours by JSON lines, theirs by redis-py.
-Ours also acknowledges what it has received; with redis a message is gone once it is popped.
+Ours also acknowledges what it has received; with redis a message is gone once it is popped. Beside them stands
+`bench.least`: what the same durable facts cost where nothing is done about them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import shutil
 import socket
 import subprocess
@@ -23,7 +25,7 @@ import redis
 import redis.asyncio
 
 from bench.daemon import environment, until
-from bench.figures import at_least, interleaved, median, note, rate, ratio_at_most, scratch
+from bench.figures import Rounds, at_least, interleaved, median, note, number, rate, ratio, ratio_at_most, scratch
 from harness import wire
 
 AGENTS = 50
@@ -89,8 +91,8 @@ class Hive:
 
     def empty(self) -> None:
         """Take the kick of each agent's start."""
-        for number in range(AGENTS):
-            line = Line(self._sock(number))
+        for agent in range(AGENTS):
+            line = Line(self._sock(agent))
             mail = line.ask({"cmd": "recv", "wait_seconds": 0})["messages"]
             line.ask({"cmd": "ack", "ids": [message["id"] for message in mail]})
 
@@ -180,9 +182,10 @@ class Redis:
 
 
 @contextlib.contextmanager
-def hive(place: Path) -> Iterator[Hive]:
+def hive(place: Path, program_name: str = "bench.sockets") -> Iterator[Hive]:
     """Run our sockets."""
-    argv = [sys.executable, "-m", "bench.sockets", str(place), str(AGENTS)]
+    place.mkdir(exist_ok=True)
+    argv = [sys.executable, "-m", program_name, str(place), str(AGENTS)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, env=environment()) as program:
         try:
             assert program.stdout is not None
@@ -214,9 +217,24 @@ def main() -> None:
     if shutil.which("redis-server") is None:
         note("skipped: no redis-server; on Debian and Ubuntu: apt install redis-server")
         return
-    with scratch() as place, hive(place) as ours, peer(place) as theirs:
-        one = interleaved({"hyperhive": ours.wake_ups, "redis": theirs.wake_ups})
+    with (
+        scratch() as place,
+        hive(place) as ours,
+        peer(place) as theirs,
+        hive(place / "l", "bench.least") as least,
+    ):
+        one = interleaved({"hyperhive": ours.wake_ups, "redis": theirs.wake_ups, "least": least.wake_ups})
         ratio_at_most("send → recv, 1 agent, p50", one, "hyperhive", "redis", 1.2, unit="ms")
+        say_least(one, " ms")
         count = AGENTS * EACH
-        many = interleaved({"hyperhive": lambda: rate(count, ours.flow), "redis": lambda: rate(count, theirs.flow)})
+        candidates: dict[str, Hive | Redis] = {"hyperhive": ours, "redis": theirs, "least": least}
+        many = interleaved({name: functools.partial(rate, count, each.flow) for name, each in candidates.items()})
         at_least(f"send → recv, {AGENTS} agents", many, "hyperhive", "redis", 3)
+        say_least(many, "/s")
+
+
+def say_least(found: Rounds, unit: str) -> None:
+    """Say what the same facts cost where nothing is done about them, which a daemon in Python cannot be below."""
+    cost = f"{number(median(found['least']))}{unit}, {ratio(found, 'least', 'redis'):.2f} times redis"
+    ours = ratio(found, "hyperhive", "least")
+    note(f"bare sqlite3 rows behind bare asyncio: {cost}; hyperhive is {ours:.2f} times that")

@@ -158,7 +158,7 @@ def decode(line: bytes) -> dict[str, Any]:
 def _parsed(text: str) -> Any:
     """Parse JSON, at once where nothing stands around it but the newline."""
     try:
-        value, end = _DECODER.scan_once(text, 0)
+        value, end = _DECODER.scan_once(text, 0)  # type: ignore[attr-defined] # which `decode` ends up in, too
         if end == len(text) or text[end:] == "\n":
             return value
     except StopIteration:

@@ -416,15 +416,17 @@ class Dispatcher:
 
 
 @cache
-def _but_time(kind: type[Command]) -> tuple[list[str], Callable[[Command], tuple[Any, ...]]]:
+def _but_time(kind: Any) -> tuple[list[str], Callable[[Command], tuple[Any, ...]]]:
     names = [field.name for field in attrs.fields(kind) if field.name != "at"]
     return names, attrgetter(*names)
 
 
 def _stamped(command: Command, at: int) -> Command:
     """Return a command with the time; what `attrs.evolve` does, in a third of its time."""
-    names, values = _but_time(type(command))
-    return type(command)(at=at, **dict(zip(names, values(command), strict=True)))
+    kind: Any = type(command)
+    names, values = _but_time(kind)
+    stamped: Command = kind(at=at, **dict(zip(names, values(command), strict=True)))
+    return stamped
 
 
 def _digest(command: Command) -> bytes:

@@ -86,9 +86,7 @@ def _each(*, stamp: str) -> Fold:
     def fold(rows: Rows, recorded: Recorded) -> Iterable[Change]:
         to, now = recorded.event.to, {stamp: recorded.at}
         return [
-            (key, evolve(row, **now))
-            for id_ in recorded.event.ids
-            if (row := rows.get(key := (to, id_))) is not None
+            (key, evolve(row, **now)) for id_ in recorded.event.ids if (row := rows.get(key := (to, id_))) is not None
         ]
 
     return fold

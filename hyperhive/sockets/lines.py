@@ -13,7 +13,7 @@ import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import attrs
 import msgspec
@@ -198,7 +198,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a client in, or turn it away where there are too many."""
-        transport = cast(asyncio.Transport, transport)
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - unix streams are
         self._transport = transport
         if self._server.is_closed:
             transport.abort()  # it was accepted before, and announced after
