@@ -31,6 +31,10 @@ from hyperhive.projections.mirror import Mirror, load
 BATCH_MAX = 512
 """Commands decided before a commit; more wait for the next, so that no answer waits for ever."""
 
+CROWD = 8
+"""Commands in a batch after which the next one waits for one more look at the sockets: whoever was just answered asks
+again at once, and half of them would come a moment too late and pay for an fsync of their own."""
+
 Answer = tuple[Recorded, ...]
 """The facts that a command led to; none where it was so already."""
 Listener = Callable[[list[Recorded]], None]
@@ -157,7 +161,8 @@ class Dispatcher:
         self._listeners: list[Listener] = []
         self._scheduled = False
         self._failed: Exception | None = None
-        self._last = 0
+        self._newest = 0
+        """Commands in the newest batch."""
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` with the facts of each batch once they are durable; returns what ends it."""
@@ -260,7 +265,7 @@ class Dispatcher:
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._queue and not self._scheduled:
             self._scheduled = True
-            if self._last > 8:
+            if self._newest > CROWD:
                 loop.call_soon(loop.call_soon, self._flush, loop)
             else:
                 loop.call_soon(self._flush, loop)
@@ -268,7 +273,7 @@ class Dispatcher:
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
         asks, self._queue = self._queue[:BATCH_MAX], self._queue[BATCH_MAX:]
         self._scheduled = False
-        self._last = len(asks)
+        self._newest = len(asks)
         try:
             self._settle_all(_Batch(asks=asks))
         finally:
