@@ -181,9 +181,10 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[tuple[Request, int]] = deque()
         self._in_turn: _Work | None = None
         """The one of them that those in `_waiting` wait for."""
+        self._going_on = False
         self._hangup: Hangup | None = None
         self._emptied = asyncio.Event()
-        """Set while it is drained, once nothing is open."""
+        """Set whenever the last open request is answered; who waits for that clears it."""
         self._draining = False
 
     @property
@@ -226,6 +227,7 @@ class Connection(asyncio.Protocol):
         self._draining = True
         self._transport.pause_reading()
         self.ending.set()
+        self._emptied.clear()
         if self._open:
             await self._emptied.wait()
         self._transport.close()
@@ -336,9 +338,13 @@ class Connection(asyncio.Protocol):
 
     def _go_on_in_turn(self) -> None:
         """Begin to answer the next of those that wait, and the ones after it as far as they are answered at once."""
+        if self._going_on:  # one that was answered at once, in the loop below
+            return
+        self._going_on = True
         while self._waiting and self._in_turn is None:
             self._in_turn = _Work(self, *self._waiting.popleft())
             self._begin(self._in_turn)
+        self._going_on = False
 
     def _begin(self, work: _Work) -> None:
         self._open.add(work)
@@ -351,7 +357,7 @@ class Connection(asyncio.Protocol):
         if work is self._in_turn:
             self._in_turn = None
             self._go_on_in_turn()
-        if not self._open:
+        if not self._open and not self._waiting:
             self._emptied.set()
             if self._hangup is not None and self._transport is not None:
                 self._transport.close()
@@ -407,16 +413,17 @@ class _Work:
         """Ask the handler."""
         try:
             found = handler(self._connection, self._request)
-            if isinstance(found, Later):
-                self._reply = found.reply
-                self._withdraw = found.ask(self)
-            elif isinstance(found, dict):
-                self.set_result(found)
-            else:
-                self.task = asyncio.ensure_future(found)
-                self.task.add_done_callback(self._worked_out)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered
             self.set_exception(error)
+            return
+        if isinstance(found, Later):
+            self._reply = found.reply
+            self._withdraw = found.ask(self)
+        elif isinstance(found, dict):
+            self.set_result(found)
+        else:
+            self.task = asyncio.ensure_future(found)
+            self.task.add_done_callback(self._worked_out)
 
     def done(self) -> bool:
         """Whether it is answered, or there is nobody to answer."""

@@ -27,6 +27,7 @@ class TestDrain:
         async def story() -> None:
             async with serving(place / "s") as (server, echo):
                 client = await Client.of(place / "s")
+                await client.ask({"text": "before"})
                 await client.send({"cmd": "wait", "id": 1, "text": "a"}, {"cmd": "wait", "text": "b"}, {"text": "c"})
                 await until(lambda: echo.waiting == 2)
                 draining = asyncio.create_task(server.drain(LONG))

@@ -180,6 +180,16 @@ class TestIds:
 
         assert [(reply["id"], reply["echo"]) for reply in asyncio.run(story())] == [(1, "b"), (1, "a"), (1, "c")]
 
+    def test_long_number(self, place: Path) -> None:
+        """An id may have more digits than a machine's word; its reply repeats every one."""
+
+        async def story() -> list[dict[str, object]]:
+            async with serving(place / "s"):
+                client = await Client.of(place / "s")
+                return [await client.ask({"cmd": cmd, "id": 10**100}) for cmd in ("echo", "refuse")]
+
+        assert [(reply["ok"], reply["id"]) for reply in asyncio.run(story())] == [(True, 10**100), (False, 10**100)]
+
     def test_without_ids_in_order(self, place: Path) -> None:
         """Requests without ids are answered one after the other, however long the first takes."""
 
