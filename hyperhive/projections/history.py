@@ -11,6 +11,9 @@ from hyperhive.projections.messages import MESSAGES, Message
 from hyperhive.projections.mirror import read_rows
 from hyperhive.projections.questions import QUESTIONS, Question
 
+_ENVELOPE = "position, stream, type, at, actor"
+Envelope = tuple[int, str, str, int, str]
+
 
 class History:
     """A reader's connection to the hive's file; it sees what is committed."""
@@ -38,6 +41,16 @@ class History:
     def approvals(self, limit: int) -> list[Approval]:
         """Return the newest approvals, decided or not."""
         return [row for _, row in read_rows(self._connection, APPROVALS, "ORDER BY id DESC LIMIT ?", (limit,))]
+
+    def envelopes(self, after: int, limit: int) -> list[Envelope]:
+        """Return position, stream, type, time and actor of the facts after a position, oldest first."""
+        sql = f"SELECT {_ENVELOPE} FROM events WHERE position > ? ORDER BY position LIMIT ?"  # noqa: S608 - ours
+        return self._connection.execute(sql, (after, limit)).fetchall()
+
+    def newest(self, limit: int) -> list[Envelope]:
+        """Return the same of the newest facts, newest first."""
+        sql = f"SELECT {_ENVELOPE} FROM events ORDER BY position DESC LIMIT ?"  # noqa: S608 - ours
+        return self._connection.execute(sql, (limit,)).fetchall()
 
     def close(self) -> None:
         """Close the connection."""

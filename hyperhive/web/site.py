@@ -1,4 +1,4 @@
-"""The HTTP application: its routes, each with who may ask."""
+"""The HTTP application: its ways, each with who may take it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,21 @@ from starlette.routing import Route
 
 from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.commands.errors import Refused
-from hyperhive.projections import views
 from hyperhive.projections.history import History
 from hyperhive.projections.views import Kept
 from hyperhive.proposals.proposals import Proposals
 from hyperhive.proposals.shown import review_shown
+from hyperhive.web.access import Keys, Who
 from hyperhive.web.acts import Acts
+from hyperhive.web.dashboard import SECTIONS
 from hyperhive.web.forms import refused
-from hyperhive.web.guard import HostCheck, operators_only
+from hyperhive.web.guard import Endpoint, Gate, Guarded, Way
 from hyperhive.web.journal import ReadJournal, journal_endpoint
+from hyperhive.web.live import Feed
+from hyperhive.web.pages import page_ways
+from hyperhive.web.sections import Page
+from hyperhive.web.state import State
+from hyperhive.web.static import Static
 
 _encode = msgspec.json.Encoder().encode
 
@@ -41,32 +47,40 @@ class Site:
     """The operator's; every request but the one for health carries it as ``Authorization: Bearer``."""
     hosts: frozenset[str]
     """What the Host header may say."""
+    scheme: str = "http"
 
 
 def site(holds: Site) -> Starlette:
     """Build the application."""
+    keys = Keys(holds.token)
+    page = Page("dashboard", SECTIONS, holds.dispatcher, holds.history, holds.kept)
+    feed = Feed(holds.dispatcher, holds.history, page.touches)
+    acts = Acts(dispatcher=holds.dispatcher, history=holds.history, proposals=holds.proposals).endpoints()
+    ways = [
+        Way(path="/healthz", who=Who.PUBLIC, answer=_healthz),
+        Way(path="/static/{path:path}", who=Who.PUBLIC, answer=Static()),
+        Way(path="/api/state", who=Who.VIEWER, answer=State(holds.dispatcher.hive, holds.kept)),
+        Way(path="/api/journal/{name}", who=Who.VIEWER, answer=journal_endpoint(holds.journal)),
+        Way(path="/api/approval/{id:int}", who=Who.VIEWER, answer=_approval(holds.proposals)),
+        *page_ways(page, feed, keys),
+        *(Way(path=path, who=Who.OPERATOR, answer=act, method="POST") for path, act in acts.items()),
+    ]
+    return Starlette(
+        routes=[Route(way.path, Guarded(way, keys), methods=[way.method]) for way in ways],
+        middleware=[Middleware(Gate, hosts=holds.hosts, scheme=holds.scheme)],
+    )
 
-    async def healthz(_request: Request) -> Response:
-        return PlainTextResponse("ok\n")
 
-    async def api_state(_request: Request) -> Response:
-        return Response(_encode(views.state(holds.dispatcher.hive, holds.kept())), media_type="application/json")
-
-    async def approval(request: Request) -> Response:
+def _approval(proposals: Proposals) -> Endpoint:
+    async def answer(request: Request) -> Response:
         try:
-            review = await holds.proposals.review(request.path_params["id"])
+            review = await proposals.review(request.path_params["id"])
         except Refused as refusal:
             return refused(refusal)
         return Response(_encode(review_shown(review)), media_type="application/json")
 
-    acts = Acts(dispatcher=holds.dispatcher, history=holds.history, proposals=holds.proposals).endpoints()
-    return Starlette(
-        routes=[
-            Route("/healthz", healthz),
-            Route("/api/state", operators_only(holds.token, api_state)),
-            Route("/api/approval/{id:int}", operators_only(holds.token, approval)),
-            Route("/api/journal/{name}", operators_only(holds.token, journal_endpoint(holds.journal))),
-            *(Route(path, operators_only(holds.token, act), methods=["POST"]) for path, act in acts.items()),
-        ],
-        middleware=[Middleware(HostCheck, hosts=holds.hosts)],
-    )
+    return answer
+
+
+async def _healthz(_request: Request) -> Response:
+    return PlainTextResponse("ok\n")
