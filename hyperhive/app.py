@@ -10,7 +10,7 @@ import secrets
 import sqlite3
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from hyperhive.daemon.signals import listen_to_signals
 from hyperhive.events.envelope import DAEMON, MANAGER
 from hyperhive.events.log import LogDamaged, LogFailed, LogFull
 from hyperhive.homes.homes import Homes
+from hyperhive.homes.ports import current
 from hyperhive.homes.tombstones import Tombstones
 from hyperhive.projections import database
 from hyperhive.projections.history import History
@@ -57,8 +58,11 @@ from hyperhive.sockets import host as host_socket
 from hyperhive.sockets.agent import Host
 from hyperhive.sockets.lines import LineServer, Protocol
 from hyperhive.sockets.streams import TurnStreams
+from hyperhive.web.agent_page import agent_ways
+from hyperhive.web.agent_ports import AgentPorts, Place
 from hyperhive.web.listener import HttpServer, PortTaken, bind
 from hyperhive.web.site import Site, site
+from hyperhive.web.static import static_way
 
 log = structlog.get_logger("daemon")
 
@@ -275,21 +279,29 @@ class Daemon:
         host, port = listener.getsockname()[:2]
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.url = f"http://{address}/"
-        hosts = frozenset({address, f"localhost:{port}", f"127.0.0.1:{port}"})
-        pages = site(
-            Site(
-                dispatcher=self._dispatcher,
-                history=self._history,
-                proposals=self._proposals,
-                kept=self._tombstones.known,
-                journal=Journal(hive=self._dispatcher.hive, runtime=self._runtime),
-                token=_token(self._directories.token_file),
-                hosts=hosts,
-            ),
+        names = frozenset({address.rpartition(":")[0], "localhost", "127.0.0.1"})
+        holds = Site(
+            dispatcher=self._dispatcher,
+            history=self._history,
+            proposals=self._proposals,
+            kept=self._tombstones.known,
+            journal=Journal(hive=self._dispatcher.hive, runtime=self._runtime),
+            token=_token(self._directories.token_file),
+            hosts=frozenset(f"{name}:{port}" for name in names),
+            agent_port=lambda name: ports.port(name),  # noqa: PLW0108 - they come last
         )
-        server = HttpServer(pages, listener)
+        server = HttpServer(site(holds), listener)
         self._stack.push_async_callback(server.close)
         await server.open()
+        ports = AgentPorts(
+            self._dispatcher,
+            server,
+            Place(address=host, names=names),
+            ways=[static_way(), *agent_ways(holds.agent_page)],
+            keys=holds.agent_keys,
+            port_of=lambda name: current(name, self._directories),
+        )
+        self._follow(ports.run())
 
     async def _open_host_socket(self, homes: Homes) -> None:
         async def login(name: str) -> list[str]:
@@ -353,8 +365,12 @@ class Daemon:
             every(INTERVAL_SECONDS, retention.tick, name="retention"),
         )
         for loop in loops:
-            self.reactors.append(asyncio.create_task(loop))
-            self._stack.push_async_callback(_end, self.reactors[-1])
+            self._follow(loop)
+
+    def _follow(self, loop: Coroutine[Any, Any, None]) -> None:
+        """Let a reactor run until the daemon ends; the daemon ends with it, should it break."""
+        self.reactors.append(asyncio.create_task(loop))
+        self._stack.push_async_callback(_end, self.reactors[-1])
 
 
 def _of_homes(config: Config) -> dict[str, Any]:

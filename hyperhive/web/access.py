@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import enum
+import hmac
+import time
 from collections.abc import Callable
 from hashlib import sha256
 
 import attrs
 
 from hyperhive.events.envelope import OPERATOR, Actor, Role
+
+AGENT_KEY_SECONDS = 7 * 86_400
+"""How long a key for one agent's page is good: a page that is left open goes on over a weekend."""
 
 
 class Who(enum.Enum):
@@ -51,6 +57,56 @@ class Keys:
     def __call__(self, key: str) -> Person | None:
         """Return whose key this is.
 
-        Keys are compared by their hashes: how long that takes says nothing about a key that is nearly right.
+        Keys are looked up by their hashes: how long that takes says nothing about a key that is nearly right.
         """
         return Person(OPERATOR) if digest(key) == self._token else None
+
+    def digest_of(self, actor: Actor) -> bytes | None:
+        """Return the digest of the key that somebody has now; None for who has none."""
+        return self._token if actor == OPERATOR else None
+
+
+class AgentKeys:
+    """Keys that open one agent's page, and nothing else.
+
+    Such a key stands in the storage of the agent's own port. Whoever gets hold of that port gets the key, and with it
+    what that agent's page shows and does, until it ends. It is a signature and kept nowhere: a restarted daemon knows
+    it still, and it ends with the key of the person that it was made for.
+    """
+
+    def __init__(self, token: str, keys: Keys, *, clock: Callable[[], float] = time.time) -> None:
+        self._secret = hmac.digest(token.encode(), b"keys of agents' pages", "sha256")
+        self._keys = keys
+        self._clock = clock
+
+    def make(self, agent: str, person: Person) -> str:
+        """Return a new key for this agent's page."""
+        payload = f"{int(self._clock()) + AGENT_KEY_SECONDS} {person.actor.role.value} {person.actor.name}"
+        signature = self._sign(agent, payload, self._keys.digest_of(person.actor) or b"")
+        return f"{_written(payload.encode())}.{_written(signature)}"
+
+    def of(self, agent: str) -> Recognise:
+        """Return who knows the keys of this agent's page."""
+
+        def recognise(key: str) -> Person | None:
+            try:
+                payload, signature = (base64.urlsafe_b64decode(part) for part in key.split("."))
+                until, role, name = payload.decode().split(" ")
+                person = Person(Actor(Role(role), name))
+                own = self._keys.digest_of(person.actor)
+                is_in_time = self._clock() < int(until)
+            except ValueError:
+                return None
+            if own is None or not is_in_time:
+                return None
+            right = self._sign(agent, payload.decode(), own)
+            return person if hmac.compare_digest(signature, right) else None
+
+        return recognise
+
+    def _sign(self, agent: str, payload: str, own: bytes) -> bytes:
+        return hmac.digest(self._secret, b"%b\n%b\n%b" % (agent.encode(), payload.encode(), own), "sha256")
+
+
+def _written(part: bytes) -> str:
+    return base64.urlsafe_b64encode(part).decode()

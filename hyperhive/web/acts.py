@@ -97,7 +97,7 @@ class Acts:
         )
         return {"message_id": (await self.dispatcher.dispatch(command))[0].position}
 
-    async def _request_spawn(self, _request: Request, form: Form) -> dict[str, object]:
+    async def _request_spawn(self, request: Request, form: Form) -> dict[str, object]:
         name, reason, config = _one(form, "name"), _one(form, "reason", ""), _one(form, "config", "")
         return {
             "approval_id": await self.proposals.request_spawn(person_of(request).actor, name, reason, config or None)

@@ -98,7 +98,10 @@ class Way:
 
 
 class Guarded:
-    """An ASGI application that lets through who may take a way; no cookie is ever looked at."""
+    """An ASGI application that lets through who may take a way; no cookie is ever looked at.
+
+    The person then stands in ``scope["person"]``, and ``scope["still"]()`` says whether the key is good still.
+    """
 
     def __init__(self, way: Way, recognise: Recognise) -> None:
         self.who = way.who
@@ -106,13 +109,15 @@ class Guarded:
         self._recognise = recognise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 401 or 403, else what the way leads to; the person stands in ``scope["person"]``."""
+        """Answer 401 or 403, else what the way leads to."""
         answer: ASGIApp | None = None
         if self.who is not Who.PUBLIC:
             key = bearer(scope)
-            person = None if key is None else self._recognise(key)
+            person = self._recognise(key or "")
             answer = _who_refusal(scope, self.who, person, given=key is not None)
-            scope["person"] = person
+            scope["person"], scope["still"] = person, lambda: self._recognise(key or "") == person
+            if person is not None and (connection := scope.get("hyperhive.connection")) is not None:
+                connection.vouch()
         if answer is None:
             answer = await self._answer(Request(scope, receive))
         await answer(scope, receive, send)

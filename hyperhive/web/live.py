@@ -20,8 +20,6 @@ from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.commands.errors import Invalid
 from hyperhive.events.envelope import Recorded, rfc3339
 from hyperhive.projections.history import History
-from hyperhive.web.access import Recognise
-from hyperhive.web.guard import bearer
 
 HELD = 4_096
 """Frames kept in memory, about a megabyte; whoever is further behind reads the file."""
@@ -153,7 +151,8 @@ class Stream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the reader is gone, may no longer listen, or the daemon ends."""
-        self._cut = scope.get("hyperhive.cut", _nothing)
+        if (connection := scope.get("hyperhive.connection")) is not None:
+            self._cut = connection.cut
         leaving = asyncio.create_task(_left(receive))
         leaving.add_done_callback(self._on_left)
         try:
@@ -224,12 +223,10 @@ async def _left(receive: Receive) -> None:
         pass
 
 
-def stream(request: Request, feed: Feed, recognise: Recognise) -> Stream:
+def stream(request: Request, feed: Feed) -> Stream:
     """Open a stream after ``Last-Event-ID`` (or ``?after=``); without either, from now on. Raises `Invalid`."""
-    key = bearer(request.scope)
-    person = request.scope["person"]
     given = request.headers.get("last-event-id") or request.query_params.get("after")
-    return Stream(feed, None if given is None else _position(given), lambda: recognise(key or "") == person)
+    return Stream(feed, None if given is None else _position(given), request.scope["still"])
 
 
 def _position(given: str) -> int:

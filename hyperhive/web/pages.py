@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from hyperhive.commands.errors import Invalid, NotFound, Refused
-from hyperhive.web.access import Recognise, Who
+from hyperhive.web.access import Who
 from hyperhive.web.forms import refused
 from hyperhive.web.guard import Way, person_of
 from hyperhive.web.live import Feed, stream
@@ -15,7 +15,7 @@ from hyperhive.web.sections import Page
 from hyperhive.web.shell import DASHBOARD_MODULES, shell
 
 
-def page_ways(page: Page, feed: Feed, recognise: Recognise) -> list[Way]:
+def page_ways(page: Page, feed: Feed) -> list[Way]:
     """Return the ways to the dashboard."""
     empty = shell("dashboard", DASHBOARD_MODULES, title="hyperhive")
 
@@ -45,7 +45,7 @@ def page_ways(page: Page, feed: Feed, recognise: Recognise) -> list[Way]:
 
     async def show_events(request: Request) -> ASGIApp:
         try:
-            return stream(request, feed, recognise)
+            return stream(request, feed)
         except Invalid as error:
             return refused(error)
 

@@ -9,26 +9,27 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from hyperhive.commands.dispatcher import Dispatcher
-from hyperhive.commands.errors import Refused
+from hyperhive.commands.errors import NotFound, Refused
 from hyperhive.projections.history import History
 from hyperhive.projections.views import Kept
 from hyperhive.proposals.proposals import Proposals
 from hyperhive.proposals.shown import review_shown
-from hyperhive.web.access import Keys, Who
+from hyperhive.web.access import AgentKeys, Keys, Who
 from hyperhive.web.acts import Acts
+from hyperhive.web.agent_page import AgentPage, agent_ways
 from hyperhive.web.dashboard import SECTIONS
 from hyperhive.web.forms import refused
-from hyperhive.web.guard import Endpoint, Gate, Guarded, Way
+from hyperhive.web.guard import Endpoint, Gate, Guarded, Way, person_of
 from hyperhive.web.journal import ReadJournal, journal_endpoint
 from hyperhive.web.live import Feed
 from hyperhive.web.pages import page_ways
 from hyperhive.web.sections import Page
 from hyperhive.web.state import State
-from hyperhive.web.static import Static
+from hyperhive.web.static import static_way
 
 _encode = msgspec.json.Encoder().encode
 
@@ -48,27 +49,62 @@ class Site:
     hosts: frozenset[str]
     """What the Host header may say."""
     scheme: str = "http"
+    agent_port: Callable[[str], int | None] = attrs.field(default=lambda _name: None)
+    """On which port an agent's page is an origin of its own; None where it is not."""
+    keys: Keys = attrs.field(init=False)
+    agent_keys: AgentKeys = attrs.field(init=False)
+
+    @keys.default
+    def _keys(self) -> Keys:
+        return Keys(self.token)
+
+    @agent_keys.default
+    def _agent_keys(self) -> AgentKeys:
+        return AgentKeys(self.token, self.keys)
+
+    @property
+    def agent_page(self) -> AgentPage:
+        """What agents' pages need of it."""
+        return AgentPage(dispatcher=self.dispatcher, history=self.history)
 
 
 def site(holds: Site) -> Starlette:
     """Build the application."""
-    keys = Keys(holds.token)
     page = Page("dashboard", SECTIONS, holds.dispatcher, holds.history, holds.kept)
     feed = Feed(holds.dispatcher, holds.history, page.touches)
     acts = Acts(dispatcher=holds.dispatcher, history=holds.history, proposals=holds.proposals).endpoints()
     ways = [
         Way(path="/healthz", who=Who.PUBLIC, answer=_healthz),
-        Way(path="/static/{path:path}", who=Who.PUBLIC, answer=Static()),
+        static_way(),
         Way(path="/api/state", who=Who.VIEWER, answer=State(holds.dispatcher.hive, holds.kept)),
         Way(path="/api/journal/{name}", who=Who.VIEWER, answer=journal_endpoint(holds.journal)),
         Way(path="/api/approval/{id:int}", who=Who.VIEWER, answer=_approval(holds.proposals)),
-        *page_ways(page, feed, keys),
+        *page_ways(page, feed),
+        Way(path="/api/agent-key/{name}", who=Who.VIEWER, answer=_agent_key(holds), method="POST"),
+        *(attrs.evolve(way, path=f"/agent/{{name}}{way.path}") for way in agent_ways(holds.agent_page)),
         *(Way(path=path, who=Who.OPERATOR, answer=act, method="POST") for path, act in acts.items()),
     ]
     return Starlette(
-        routes=[Route(way.path, Guarded(way, keys), methods=[way.method]) for way in ways],
+        routes=[Route(way.path, Guarded(way, holds.keys), methods=[way.method]) for way in ways],
         middleware=[Middleware(Gate, hosts=holds.hosts, scheme=holds.scheme)],
     )
+
+
+def _agent_key(holds: Site) -> Endpoint:
+    """Hand over a key that opens one agent's page; it is in the fragment, which reaches no server and no log."""
+
+    async def answer(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in holds.dispatcher.hive.agents:
+            return refused(NotFound(f"no agent {name[:80]!r}"))
+        port = holds.agent_port(name)
+        if port is None:  # not served (yet), or somebody else has the port: then no key is for it
+            return JSONResponse({"ok": True, "url": f"/agent/{name}/"})
+        host = request.headers["host"].rpartition(":")[0]
+        key = holds.agent_keys.make(name, person_of(request))
+        return JSONResponse({"ok": True, "url": f"{holds.scheme}://{host}:{port}/#login={key}"})
+
+    return answer
 
 
 def _approval(proposals: Proposals) -> Endpoint:

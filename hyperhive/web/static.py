@@ -7,6 +7,8 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from hyperhive.web.access import Who
+from hyperhive.web.guard import Way
 from hyperhive.web.held import Held
 
 ROOT = Path(__file__).parent / "static"
@@ -34,11 +36,12 @@ class Static:
             if file.is_file() and file.suffix in TYPES
         }
 
-    def names(self, *suffixes: str) -> list[str]:
-        """Return the paths of our own files (not of vendored ones) that end so."""
-        return [name for name in self._files if name.endswith(suffixes) and not name.startswith("vendor/")]
-
     async def __call__(self, request: Request) -> Response:
         """Answer with a file, or 404."""
         file = self._files.get(request.path_params["path"])
         return PlainTextResponse("no such file\n", 404) if file is None else file.answer(request)
+
+
+def static_way() -> Way:
+    """Return the way to all of them; anybody may have what everybody has."""
+    return Way(path="/static/{path:path}", who=Who.PUBLIC, answer=Static())
