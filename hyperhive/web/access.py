@@ -7,11 +7,12 @@ import enum
 import hmac
 import time
 from collections.abc import Callable
-from hashlib import sha256
 
 import attrs
 
 from hyperhive.events.envelope import OPERATOR, Actor, Role
+from hyperhive.projections.hive import Hive
+from hyperhive.projections.operators import hash_of
 
 AGENT_KEY_SECONDS = 7 * 86_400
 """How long a key for one agent's page is good: a page that is left open goes on over a weekend."""
@@ -43,27 +44,29 @@ Recognise = Callable[[str], Person | None]
 """Whose key this is at this moment; None for nobody's."""
 
 
-def digest(key: str) -> bytes:
-    """Return what is kept of a key. Keys are random and long, so that a plain hash cannot be turned back."""
-    return sha256(key.encode()).digest()
-
-
 class Keys:
-    """Every key that opens the hive."""
+    """Every key that opens the hive: the data directory's, and those of people."""
 
-    def __init__(self, token: str) -> None:
-        self._token = digest(token)
+    def __init__(self, token: str, hive: Hive) -> None:
+        self._token = hash_of(token)
+        self._hive = hive
 
     def __call__(self, key: str) -> Person | None:
         """Return whose key this is.
 
         Keys are looked up by their hashes: how long that takes says nothing about a key that is nearly right.
         """
-        return Person(OPERATOR) if digest(key) == self._token else None
+        given = hash_of(key)
+        if given == self._token:
+            return Person(OPERATOR)
+        return next((Person(row.actor) for row in self._hive.operators.values() if row.key_hash == given), None)
 
-    def digest_of(self, actor: Actor) -> bytes | None:
-        """Return the digest of the key that somebody has now; None for who has none."""
-        return self._token if actor == OPERATOR else None
+    def hash_of(self, actor: Actor) -> str | None:
+        """Return the hash of the key that somebody has now; None for who has none."""
+        if actor == OPERATOR:
+            return self._token
+        row = self._hive.operators.get(actor.name)
+        return row.key_hash if row is not None and row.actor == actor else None
 
 
 class AgentKeys:
@@ -82,7 +85,7 @@ class AgentKeys:
     def make(self, agent: str, person: Person) -> str:
         """Return a new key for this agent's page."""
         payload = f"{int(self._clock()) + AGENT_KEY_SECONDS} {person.actor.role.value} {person.actor.name}"
-        signature = self._sign(agent, payload, self._keys.digest_of(person.actor) or b"")
+        signature = self._sign(agent, payload, self._keys.hash_of(person.actor) or "")
         return f"{_written(payload.encode())}.{_written(signature)}"
 
     def of(self, agent: str) -> Recognise:
@@ -93,7 +96,7 @@ class AgentKeys:
                 payload, signature = (base64.urlsafe_b64decode(part) for part in key.split("."))
                 until, role, name = payload.decode().split(" ")
                 person = Person(Actor(Role(role), name))
-                own = self._keys.digest_of(person.actor)
+                own = self._keys.hash_of(person.actor)
                 is_in_time = self._clock() < int(until)
             except ValueError:
                 return None
@@ -104,8 +107,8 @@ class AgentKeys:
 
         return recognise
 
-    def _sign(self, agent: str, payload: str, own: bytes) -> bytes:
-        return hmac.digest(self._secret, b"%b\n%b\n%b" % (agent.encode(), payload.encode(), own), "sha256")
+    def _sign(self, agent: str, payload: str, own: str) -> bytes:
+        return hmac.digest(self._secret, f"{agent}\n{payload}\n{own}".encode(), "sha256")
 
 
 def _written(part: bytes) -> str:

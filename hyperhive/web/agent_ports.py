@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 
 import attrs
@@ -19,6 +20,8 @@ from hyperhive.web.guard import Gate, Guarded, Way
 from hyperhive.web.listener import HttpServer, PortTaken, bind
 
 log = structlog.get_logger("ports")
+
+_PORT = re.compile(r":\d+\Z")
 
 
 @attrs.frozen(kw_only=True)
@@ -57,10 +60,17 @@ class AgentPorts:
         self._changed.set()
         self._unlisten = dispatcher.listen(self._note)
 
-    def port(self, name: str) -> int | None:
-        """Return the port on which an agent's page is served now; None where it is not."""
+    def origin(self, name: str, host: str) -> str | None:
+        """Return where an agent's page is an origin of its own now, for who asks for this host; None where it is not.
+
+        So it is none for who comes through a proxy, which knows nothing of these ports.
+        """
         found = self._open.get(name)
-        return None if found is None else found[0]
+        called = _PORT.sub("", host)
+        return None if found is None or called not in self._place.names else self._origin(called, found[0])
+
+    def _origin(self, host: str, port: int) -> str:
+        return f"{self._place.scheme}://{host}:{port}"
 
     def _note(self, facts: list[Recorded]) -> None:
         for fact in facts:
@@ -118,8 +128,8 @@ class AgentPorts:
 
     def _app(self, name: str, port: int) -> ASGIApp:
         routes = [Route(way.path, Guarded(way, self._keys.of(name)), methods=[way.method]) for way in self._ways]
-        hosts = {f"{host}:{port}" for host in self._place.names}
-        return Gate(_named(name, Starlette(routes=routes)), hosts, self._place.scheme)
+        origins = {self._origin(host, port) for host in self._place.names}
+        return Gate(_named(name, Starlette(routes=routes)), origins)
 
 
 def _named(name: str, app: ASGIApp) -> ASGIApp:

@@ -49,10 +49,10 @@ _OWN = frozenset({"", "same-origin", "none"})
 class Gate:
     """Middleware: refuses what is meant for another host (DNS rebinding) or comes from a page of another origin."""
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str], scheme: str = "http") -> None:
+    def __init__(self, app: ASGIApp, origins: Iterable[str]) -> None:
         self._app = app
-        self._hosts = frozenset(hosts)
-        self._scheme = scheme
+        self._origins = {origin.partition("://")[2]: origin for origin in origins}
+        """By host, as requests for it name it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 421 or 403, else pass the request on; seal whatever is answered."""
@@ -74,10 +74,10 @@ class Gate:
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if host not in self._hosts or len(headers.getlist("host")) != 1:
-            return refusal(scope, 421, f"this is not {host[:80]!r}; ask for {min(self._hosts, default='nothing')}")
+        if host not in self._origins or len(headers.getlist("host")) != 1:
+            return refusal(scope, 421, f"this is not {host[:80]!r}; ask for {min(self._origins)}")
         origin = headers.get("origin")
-        if origin is not None and origin != f"{self._scheme}://{host}":
+        if origin is not None and origin != self._origins[host]:
             return refusal(scope, 403, f"a page of {origin[:80]!r} may not ask here; only our own pages may")
         site = headers.get("sec-fetch-site", "")
         # A link to us may stand anywhere: what a navigation gets is the shell, which says nothing.

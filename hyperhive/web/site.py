@@ -26,6 +26,7 @@ from hyperhive.web.forms import refused
 from hyperhive.web.guard import Endpoint, Gate, Guarded, Way, person_of
 from hyperhive.web.journal import ReadJournal, journal_endpoint
 from hyperhive.web.live import Feed
+from hyperhive.web.metrics import Metrics
 from hyperhive.web.pages import page_ways
 from hyperhive.web.sections import Page
 from hyperhive.web.state import State
@@ -46,17 +47,21 @@ class Site:
     journal: ReadJournal
     token: str
     """The operator's; every request but the one for health carries it as ``Authorization: Bearer``."""
-    hosts: frozenset[str]
-    """What the Host header may say."""
-    scheme: str = "http"
-    agent_port: Callable[[str], int | None] = attrs.field(default=lambda _name: None)
-    """On which port an agent's page is an origin of its own; None where it is not."""
+    origins: frozenset[str]
+    """Where the site is, such as ``http://127.0.0.1:7000``: whom requests may be for, and of whom their pages."""
+    ready: Callable[[], bool] = attrs.field(default=lambda: True)
+    """Whether every part of the daemon is open."""
+    connections: Callable[[], int] = attrs.field(default=lambda: 0)
+    """How many HTTP connections are open."""
+    agent_origin: Callable[[str, str], str | None] = attrs.field(default=lambda _name, _host: None)
+    """Where an agent's page is an origin of its own, for who asks for this host (as requests name it); None where it
+    is not."""
     keys: Keys = attrs.field(init=False)
     agent_keys: AgentKeys = attrs.field(init=False)
 
     @keys.default
     def _keys(self) -> Keys:
-        return Keys(self.token)
+        return Keys(self.token, self.dispatcher.hive)
 
     @agent_keys.default
     def _agent_keys(self) -> AgentKeys:
@@ -75,6 +80,8 @@ def site(holds: Site) -> Starlette:
     acts = Acts(dispatcher=holds.dispatcher, history=holds.history, proposals=holds.proposals).endpoints()
     ways = [
         Way(path="/healthz", who=Who.PUBLIC, answer=_healthz),
+        Way(path="/readyz", who=Who.PUBLIC, answer=_readyz(holds.ready)),
+        Way(path="/metrics", who=Who.VIEWER, answer=Metrics(holds.dispatcher.hive, feed, holds.connections)),
         static_way(),
         Way(path="/api/state", who=Who.VIEWER, answer=State(holds.dispatcher.hive, holds.kept)),
         Way(path="/api/journal/{name}", who=Who.VIEWER, answer=journal_endpoint(holds.journal)),
@@ -86,7 +93,7 @@ def site(holds: Site) -> Starlette:
     ]
     return Starlette(
         routes=[Route(way.path, Guarded(way, holds.keys), methods=[way.method]) for way in ways],
-        middleware=[Middleware(Gate, hosts=holds.hosts, scheme=holds.scheme)],
+        middleware=[Middleware(Gate, origins=holds.origins)],
     )
 
 
@@ -97,12 +104,11 @@ def _agent_key(holds: Site) -> Endpoint:
         name = request.path_params["name"]
         if name not in holds.dispatcher.hive.agents:
             return refused(NotFound(f"no agent {name[:80]!r}"))
-        port = holds.agent_port(name)
-        if port is None:  # not served (yet), or somebody else has the port: then no key is for it
+        origin = holds.agent_origin(name, request.headers["host"])
+        if origin is None:  # not served (yet), or somebody else has the port: then no key is for it
             return JSONResponse({"ok": True, "url": f"/agent/{name}/"})
-        host = request.headers["host"].rpartition(":")[0]
         key = holds.agent_keys.make(name, person_of(request))
-        return JSONResponse({"ok": True, "url": f"{holds.scheme}://{host}:{port}/#login={key}"})
+        return JSONResponse({"ok": True, "url": f"{origin}/#login={key}"})
 
     return answer
 
@@ -120,3 +126,10 @@ def _approval(proposals: Proposals) -> Endpoint:
 
 async def _healthz(_request: Request) -> Response:
     return PlainTextResponse("ok\n")
+
+
+def _readyz(ready: Callable[[], bool]) -> Endpoint:
+    async def answer(_request: Request) -> Response:
+        return PlainTextResponse("ok\n") if ready() else PlainTextResponse("not open yet, or about to end\n", 503)
+
+    return answer
