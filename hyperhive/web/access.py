@@ -93,7 +93,7 @@ class AgentKeys:
 
         def recognise(key: str) -> Person | None:
             try:
-                payload, signature = (base64.urlsafe_b64decode(part) for part in key.split("."))
+                payload, signature = (base64.b64decode(part, b"-_", validate=True) for part in key.split("."))
                 until, role, name = payload.decode().split(" ")
                 person = Person(Actor(Role(role), name))
                 own = self._keys.hash_of(person.actor)

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.commands.errors import Invalid
@@ -157,7 +157,7 @@ class Stream:
         leaving.add_done_callback(self._on_left)
         try:
             with self._feed.open(self):
-                await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+                await self._send(send, {"type": "http.response.start", "status": 200, "headers": _HEADERS})
                 await self._write(send, self._opening())
                 await self._follow(send)
                 if not self._gone:
@@ -195,8 +195,11 @@ class Stream:
             beats = feed.beats
 
     async def _write(self, send: Send, body: bytes) -> None:
+        await self._send(send, {"type": "http.response.body", "body": body, "more_body": True})
+
+    async def _send(self, send: Send, message: Message) -> None:
         self._sending_since = asyncio.get_running_loop().time()
-        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send(message)
         self._sending_since = None
 
     def wake(self) -> None:
