@@ -16,6 +16,7 @@ Every tab notes what a page must never do (`Tab.trouble`): errors, refused conte
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +25,8 @@ from urllib.parse import urlsplit
 import attrs
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+
+from tests.served import Served
 
 PROGRAM = shutil.which("chromium")
 ARGUMENTS = [
@@ -108,6 +111,20 @@ class Chromium:
         """Close every context."""
         while self.contexts:
             self.contexts.pop().close()
+
+
+def own_ports() -> tuple[str, ...]:
+    """Return options of a daemon whose one agent has a port that nobody else on this machine has."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    # The range has to lie below 60,000; the system gives ports up to 60,999.
+    return ("--set", f"ports.base={min(port, 59_999)}", "--set", "ports.count=1")
+
+
+def with_coder(served: Served) -> None:
+    """Let there be an agent coder that runs (and has no session)."""
+    served.ask("spawn", name="coder")
+    served.until("coder runs", lambda: [row for row in served.ask("agent_status")["agent_statuses"] if row["running"]])
 
 
 def token_of(served: Any) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Page
+from playwright.sync_api import Dialog, Frame, Page, Request
 
 MARK = "hostile_ran"
 RUN = f"window.{MARK}=1"
@@ -152,15 +152,21 @@ def watched(page: Page) -> Iterator[list[str]]:
     """Collect, for the length of a block, whatever shows that a text was more than text; `watch` came before."""
     seen: list[str] = []
 
-    def on_request(url: str) -> None:
-        if "hostile" in url:
-            seen.append(f"request: {url}")
+    def on_dialog(dialog: Dialog) -> None:
+        seen.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
-    page.on("dialog", lambda dialog: (seen.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-    page.on("request", lambda request: on_request(request.url))
-    page.on(
-        "framenavigated", lambda frame: frame.url.startswith(("http", "about:")) or seen.append(f"went: {frame.url}")
-    )
+    def on_request(request: Request) -> None:
+        if "hostile" in request.url:
+            seen.append(f"request: {request.url}")
+
+    def on_navigation(frame: Frame) -> None:
+        if not frame.url.startswith(("http", "about:")):
+            seen.append(f"went: {frame.url}")
+
+    page.on("dialog", on_dialog)
+    page.on("request", on_request)
+    page.on("framenavigated", on_navigation)
     page.on("pageerror", lambda error: seen.append(f"error: {error}"))
     yield seen
     seen += page.evaluate("window.__reports ?? ['not watched']")

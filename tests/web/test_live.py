@@ -108,11 +108,13 @@ class Reader:
         self.may_read.set()
         self.left = asyncio.Event()
         self.cut = self.left.set
+        self.came = asyncio.Event()
 
     async def send(self, message: Any) -> None:
         """Take what is sent, once it may."""
         await self.may_read.wait()
         self.sent.append(message.get("body", b""))
+        self.came.set()
 
     async def receive(self) -> Any:
         """Leave."""
@@ -126,9 +128,13 @@ class Reader:
 
     async def until(self, position: int) -> None:
         """Wait until a position has come."""
-        async with asyncio.timeout(20):
-            while not self.ids() or self.ids()[-1] < position:
-                await asyncio.sleep(0)
+        while not self.ids() or self.ids()[-1] < position:
+            await self.more()
+
+    async def more(self) -> None:
+        """Wait until something has come."""
+        self.came.clear()
+        await self.came.wait()
 
 
 def feed_of(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> live.Feed:
@@ -222,7 +228,7 @@ class TestFeed:
             stalled.may_read.set()
             await tasks[0]
             while b":\n\n" not in quiet.sent:
-                await asyncio.sleep(0.001)
+                await quiet.more()
             quiet.left.set()
             await tasks[1]
             assert feed.streams == set()
