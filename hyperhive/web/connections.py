@@ -47,7 +47,9 @@ class Connections:
         """Count a new one, and let the oldest stranger go where there are too many."""
         self._strangers[connection] = None
         if len(self._strangers) > self._most_strangers or len(self) > self.limit:
-            next(iter(self._strangers)).refuse(_FULL)
+            oldest = next(iter(self._strangers))
+            del self._strangers[oldest]
+            oldest.refuse(_FULL)
 
     def vouch(self, connection: Connection) -> None:
         """Note that it carried a valid key."""

@@ -56,7 +56,7 @@ class HttpServer:
     ) -> None:
         # What anybody can send without a key is not worth a line: an invalid request, an upgrade.
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-        self.connections = connections or Connections()
+        self.connections = Connections() if connections is None else connections
         self._tls = tls
         self._app = app
         self._server = _Server(self._config(app))

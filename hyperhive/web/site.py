@@ -73,8 +73,8 @@ class Site:
         return AgentPage(dispatcher=self.dispatcher, history=self.history)
 
 
-def site(holds: Site) -> Starlette:
-    """Build the application."""
+def site(holds: Site, *more: Way) -> Starlette:
+    """Build the application, with more ways than its own where somebody has any."""
     page = Page("dashboard", SECTIONS, holds.dispatcher, holds.history, holds.kept)
     feed = Feed(holds.dispatcher, holds.history, page.touches)
     acts = Acts(dispatcher=holds.dispatcher, history=holds.history, proposals=holds.proposals).endpoints()
@@ -90,11 +90,21 @@ def site(holds: Site) -> Starlette:
         Way(path="/api/agent-key/{name}", who=Who.VIEWER, answer=_agent_key(holds), method="POST"),
         *(attrs.evolve(way, path=f"/agent/{{name}}{way.path}") for way in agent_ways(holds.agent_page)),
         *(Way(path=path, who=Who.OPERATOR, answer=act, method="POST") for path, act in acts.items()),
+        *more,
     ]
-    return Starlette(
+    app = Starlette(
         routes=[Route(way.path, Guarded(way, holds.keys), methods=[way.method]) for way in ways],
         middleware=[Middleware(Gate, origins=holds.origins)],
     )
+    app.state.feed = feed
+    return app
+
+
+def feed_of(app: Starlette) -> Feed:
+    """Return the feed of a site's live streams."""
+    feed = app.state.feed
+    assert isinstance(feed, Feed)  # noqa: S101 - `site` has put it there
+    return feed
 
 
 def _agent_key(holds: Site) -> Endpoint:
