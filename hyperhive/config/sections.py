@@ -115,7 +115,8 @@ class WebConfig:
         default=False, metadata=key(rules.flag(), "whether a proxy on this host does TLS; needs web.url")
     )
     connections: int = attrs.field(
-        default=1024, metadata=key(rules.whole(16, 65_536), "HTTP connections open at once, of which strangers get 128")
+        default=1024,
+        metadata=key(rules.whole(16, 65_536), "HTTP connections open at once; who has no key makes room first"),
     )
 
 

@@ -14,9 +14,8 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 LIMIT = 1_024
-"""Connections of known people and strangers together."""
-STRANGERS = 128
-"""Of strangers alone."""
+"""Connections of known people and strangers together. A hundred pages that come back at once are strangers, too, until
+their keys are read."""
 STRANGER_SECONDS = 30.0
 """A connection without a valid key is closed after that, in the middle of whatever it does."""
 MAX_HEAD_BYTES = 65_536
@@ -28,9 +27,8 @@ _FULL = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Lengt
 class Connections:
     """Counts connections."""
 
-    def __init__(self, limit: int = LIMIT, strangers: int = STRANGERS) -> None:
+    def __init__(self, limit: int = LIMIT) -> None:
         self.limit = limit
-        self._most_strangers = min(strangers, limit)
         self._strangers: dict[Connection, None] = {}
         self._known: set[Connection] = set()
 
@@ -46,7 +44,7 @@ class Connections:
     def add(self, connection: Connection) -> None:
         """Count a new one, and let the oldest stranger go where there are too many."""
         self._strangers[connection] = None
-        if len(self._strangers) > self._most_strangers or len(self) > self.limit:
+        if len(self) > self.limit:
             oldest = next(iter(self._strangers))
             del self._strangers[oldest]
             oldest.refuse(_FULL)

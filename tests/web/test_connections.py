@@ -30,7 +30,7 @@ async def answer(request: Request) -> Response:
     return PlainTextResponse(str(len(await request.body())))
 
 
-def served(story: Story, **limits: int) -> None:
+def served(story: Story, *, limit: int = connections.LIMIT) -> None:
     """Serve a way for people with a key and one for all, for the length of a story."""
 
     async def run() -> None:
@@ -41,7 +41,7 @@ def served(story: Story, **limits: int) -> None:
         ways += [Way(path="/all", who=Who.PUBLIC, answer=answer)]
         app = Starlette(routes=[Route(way.path, Guarded(way, recognise), methods=[way.method]) for way in ways])
         listener = await bind("127.0.0.1", 0)
-        counted = Connections(**limits)
+        counted = Connections(limit)
         server = HttpServer(app, listener, connections=counted)
         await server.open()
         try:
@@ -98,7 +98,7 @@ def test_strangers_make_room() -> None:
         known[1].write(KEYED)
         await answered(known)
 
-    served(story, limit=10, strangers=4)
+    served(story, limit=5)
 
 
 def test_a_wrong_key_is_a_stranger() -> None:
@@ -116,7 +116,7 @@ def test_a_wrong_key_is_a_stranger() -> None:
         await closed(tried)
         await closed(public)
 
-    served(story, limit=10, strangers=2)
+    served(story, limit=3)
 
 
 def test_full_of_people() -> None:
@@ -132,7 +132,7 @@ def test_full_of_people() -> None:
         again = await line(port, KEYED)
         await answered(again)
 
-    served(story, limit=3, strangers=2)
+    served(story, limit=3)
 
 
 def test_patience(monkeypatch: pytest.MonkeyPatch) -> None:

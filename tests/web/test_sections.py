@@ -135,9 +135,7 @@ class TestAnswers:
 
     def test_rights(self, there: Seated) -> None:
         """Who may act gets forms, another operator the very same bytes, a viewer none of them."""
-        mine, anns, bobs = (
-            there.ask("/page/dashboard", key=key).body for key in (TOKEN, ANN, BOB)
-        )
+        mine, anns, bobs = (there.ask("/page/dashboard", key=key).body for key in (TOKEN, ANN, BOB))
         assert mine == anns != bobs
         assert (b"<form" in mine, b"<form" in bobs) == (True, False)
 
