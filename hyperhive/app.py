@@ -208,7 +208,8 @@ class Daemon:
         self.ready = False
         """Whether everything is open."""
         self.url = ""
-        """Of the HTTP server, once it is open."""
+        """Where people find the HTTP server, once it is open."""
+        self.listening = ""
         self.reactors: list[asyncio.Task[None]] = []
         self._drains: list[Callable[[float], Awaitable[None]]] = []
 
@@ -241,6 +242,7 @@ class Daemon:
         log.info(
             "serving",
             url=self.url,
+            listening=self.listening,
             runtime=self._runtime.name,
             data=str(self._directories.data),
             agents=len(self._dispatcher.hive.agents),
@@ -295,7 +297,7 @@ class Daemon:
         listener = await bind(*self._config.listen_address)
         address, port = listener.getsockname()[:2]
         reached = exposure.exposure(self._config, address, port)
-        self.url = reached.url
+        self.url, self.listening = reached.url, f"{address}:{port}"
         connections = Connections(self._config.web.connections)
         holds = Site(
             dispatcher=self._dispatcher,

@@ -19,6 +19,7 @@ from starlette.types import Message, Receive, Scope, Send
 from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.commands.errors import Invalid
 from hyperhive.events.envelope import Recorded, rfc3339
+from hyperhive.events.operators import OperatorAdded, OperatorRemoved
 from hyperhive.projections.history import History
 
 HELD = 4_096
@@ -36,6 +37,7 @@ _HEADERS = [
     (b"x-accel-buffering", b"no"),  # nginx would hold the stream back
 ]
 _MOST_DIGITS = 18
+_OF_PEOPLE = frozenset({OperatorAdded, OperatorRemoved})
 _encode = msgspec.json.Encoder().encode
 
 Touches = Callable[[str], Sequence[str]]
@@ -77,6 +79,8 @@ class Feed:
         self.beats = 0
         self.sent = 0
         """Events, to all streams together."""
+        self.people_changed = 0
+        """How often somebody's key began or ended."""
         self.streams: set[Stream] = set()
         self._beat: asyncio.TimerHandle | None = None
         self._shared: tuple[int, int, bytes] = (0, 0, b"")
@@ -86,6 +90,7 @@ class Feed:
     def _tell(self, facts: list[Recorded]) -> None:
         for fact in facts:
             self._frames.append(frame(fact, self._touches(fact.type)))
+            self.people_changed += type(fact.event) in _OF_PEOPLE
         if facts:
             self.head = facts[-1].position
         if self._dispatcher.released:
@@ -177,8 +182,12 @@ class Stream:
         return b'event: %b\ndata: {"position":%d}\n\n' % (event.encode(), head)
 
     async def _follow(self, send: Send) -> None:
-        feed, beats = self._feed, self._feed.beats
-        while not self._gone and self._still():
+        feed, beats, people = self._feed, self._feed.beats, self._feed.people_changed
+        while not self._gone:
+            if people != feed.people_changed:
+                people = feed.people_changed
+                if not self._still():
+                    return
             if self._at < feed.head:
                 before = self._at
                 self._at, frames = feed.after(before)
