@@ -35,7 +35,7 @@ function beforeNodeMorphed(old, wanted) {
 
 function isTouched(control) {
   if (control instanceof HTMLTextAreaElement) return control.value !== control.defaultValue;
-  if (control instanceof HTMLOptionElement) return control.selected !== control.defaultSelected;
+  if (control instanceof HTMLSelectElement) return true;
   if (!(control instanceof HTMLInputElement)) return false;
   return control.value !== control.defaultValue || control.checked !== control.defaultChecked;
 }
@@ -43,9 +43,13 @@ function isTouched(control) {
 /** Lets what somebody typed or chose stand also in the new element. */
 function carryOver(old, wanted) {
   if (old.tagName !== wanted.tagName) return;
-  if (old instanceof HTMLOptionElement) wanted.selected = old.selected;
-  else {
-    wanted.value = old.value;
-    if ("checked" in old) wanted.checked = old.checked;
+  if (old instanceof HTMLSelectElement) {
+    // All options at once, before any of them is morphed: choosing one lets go of another.
+    const chosen = new Set([...old.selectedOptions].map((option) => option.value));
+    if (![...wanted.options].some((option) => chosen.has(option.value))) return;
+    for (const option of wanted.options) option.selected = chosen.has(option.value);
+    return;
   }
+  wanted.value = old.value;
+  if ("checked" in old) wanted.checked = old.checked;
 }
