@@ -25,6 +25,8 @@ from bench.figures import at_least, at_most, interleaved, median, note, number, 
 from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.projections import database, views
 from hyperhive.projections.history import History
+from hyperhive.proposals.proposals import Proposals
+from hyperhive.repositories.repositories import Repositories
 from hyperhive.web import site as ours
 from hyperhive.web.access import Who
 from hyperhive.web.guard import Way
@@ -106,6 +108,7 @@ async def serve(place: Path, count: int) -> None:
     holds = ours.Site(
         dispatcher=dispatcher,
         history=History(path),
+        proposals=Proposals(dispatcher, Repositories(place), History(path)),
         kept=dict,
         journal=journal,
         token=TOKEN,

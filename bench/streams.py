@@ -27,6 +27,8 @@ from hyperhive.commands.messages import SendMessage
 from hyperhive.events.envelope import OPERATOR
 from hyperhive.projections import database
 from hyperhive.projections.history import History
+from hyperhive.proposals.proposals import Proposals
+from hyperhive.repositories.repositories import Repositories
 from hyperhive.web import site as ours
 from hyperhive.web.listener import HttpServer, bind
 
@@ -67,6 +69,7 @@ async def hyperhive(place: Path, burst: int) -> None:
     holds = ours.Site(
         dispatcher=dispatcher,
         history=History(path),
+        proposals=Proposals(dispatcher, Repositories(place), History(path)),
         kept=dict,
         journal=journal,
         token=TOKEN,

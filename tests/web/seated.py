@@ -17,6 +17,7 @@ from hyperhive.projections.history import History
 from hyperhive.projections.operators import hash_of
 from hyperhive.web.site import Site, site
 from tests.commands.desk import Desk
+from tests.proposals.kept import proposals_at
 from tests.reactors.memory import MemoryRuntime
 from tests.web.asking import ORIGIN, Answer, ask
 
@@ -65,6 +66,7 @@ def seated(path: Path, **changes: Any) -> Seated:
     holds = Site(
         dispatcher=desk.dispatcher,
         history=History(path),
+        proposals=proposals_at(desk.dispatcher, path),
         kept=dict,
         journal=Journal(hive=desk.hive, runtime=MemoryRuntime()),
         token=TOKEN,

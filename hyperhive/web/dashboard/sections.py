@@ -19,8 +19,8 @@ def _questions(sight: Sight) -> Mapping[str, Any]:
     return {"rows": [f"{row.asker}: {row.question}" for row in sight.hive.questions.values()]}
 
 
-def _approvals(_sight: Sight) -> Mapping[str, Any]:
-    return {"rows": []}
+def _approvals(sight: Sight) -> Mapping[str, Any]:
+    return {"rows": [f"{row.kind.value} {row.agent}" for row in sight.hive.approvals.values()]}
 
 
 def _swarm(sight: Sight) -> Mapping[str, Any]:
