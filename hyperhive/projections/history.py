@@ -6,13 +6,14 @@ import sqlite3
 from pathlib import Path
 
 from hyperhive.events.log import read_only
+from hyperhive.events.rows import Rows
 from hyperhive.projections.approvals import APPROVALS, Approval
 from hyperhive.projections.messages import MESSAGES, Message
 from hyperhive.projections.mirror import read_rows
 from hyperhive.projections.questions import QUESTIONS, Question
 
-_ENVELOPE = "position, stream, type, at, actor"
 Envelope = tuple[int, str, str, int, str]
+"""Position, stream, type, time and actor."""
 
 
 class History:
@@ -43,14 +44,17 @@ class History:
         return [row for _, row in read_rows(self._connection, APPROVALS, "ORDER BY id DESC LIMIT ?", (limit,))]
 
     def envelopes(self, after: int, limit: int) -> list[Envelope]:
-        """Return position, stream, type, time and actor of the facts after a position, oldest first."""
-        sql = f"SELECT {_ENVELOPE} FROM events WHERE position > ? ORDER BY position LIMIT ?"  # noqa: S608 - ours
-        return self._connection.execute(sql, (after, limit)).fetchall()
+        """Return so many facts after a position without what they say, oldest first; archived ones, too.
+
+        Raises `SegmentLost` where these cannot be read.
+        """
+        rows = Rows(self._connection).between(after, after + limit)
+        return [(position, stream, type_name, at, actor) for position, stream, _, type_name, at, actor, *_ in rows]
 
     def newest(self, limit: int) -> list[Envelope]:
-        """Return the same of the newest facts, newest first."""
-        sql = f"SELECT {_ENVELOPE} FROM events ORDER BY position DESC LIMIT ?"  # noqa: S608 - ours
-        return self._connection.execute(sql, (limit,)).fetchall()
+        """Return the newest facts without what they say, newest first."""
+        head = int(self._connection.execute("SELECT coalesce(max(position), 0) FROM facts").fetchone()[0])
+        return self.envelopes(max(0, head - limit), limit)[::-1]
 
     def close(self) -> None:
         """Close the connection."""

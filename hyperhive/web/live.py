@@ -18,6 +18,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.commands.errors import Invalid
+from hyperhive.events.damage import LogDamaged
 from hyperhive.events.envelope import Recorded, rfc3339
 from hyperhive.events.operators import OperatorAdded, OperatorRemoved
 from hyperhive.projections.history import History
@@ -64,6 +65,10 @@ def _frame(position: int, stream: str, type_name: str, at: int, actor: str, touc
     return b"id: %d\ndata: %b\n\n" % (position, _encode(told))
 
 
+def _told(event: str, head: int) -> bytes:
+    return b'event: %b\ndata: {"position":%d}\n\n' % (event.encode(), head)
+
+
 class Feed:
     """Hears every fact, and wakes the streams."""
 
@@ -106,7 +111,10 @@ class Feed:
         first = self.head - len(self._frames) + 1
         if position + 1 >= first:
             return self._recent(position, position + 1 - first)
-        rows = self._history.envelopes(position, min(BATCH, first - 1 - position))
+        try:
+            rows = self._history.envelopes(position, min(BATCH, first - 1 - position))
+        except LogDamaged:  # what was archived is not there: who wants it sees the present instead
+            return self.head, _told("reset", self.head)
         frames = [_frame(*row, self._touches(row[2])) for row in rows]
         return position + len(rows), b"".join(frames)
 
@@ -179,7 +187,7 @@ class Stream:
         event = "open"
         if self._at > head:
             event, self._at = "reset", head
-        return b'event: %b\ndata: {"position":%d}\n\n' % (event.encode(), head)
+        return _told(event, head)
 
     async def _follow(self, send: Send) -> None:
         feed, beats, people = self._feed, self._feed.beats, self._feed.people_changed
