@@ -40,7 +40,7 @@ demo: $(VENV)/.runtime
 	@$(VENV)/bin/hyperhive demo
 
 test: $(VENV)/.dev
-	@sh .ci/system-packages bubblewrap git strace
+	@sh .ci/system-packages bubblewrap chromium git strace
 	@$(VENV)/bin/python -m pytest $(PYTEST)
 
 # The benchmarks are typed, too, and so are the peers that they import.

@@ -7,7 +7,10 @@ import sys
 import time
 import traceback
 
-NAMES = ("append", "commands", "size", "archive", "replay", "start", "wakeup", "memory", "tokens", "turn", "help")
+NAMES = (
+    *("append", "commands", "size", "archive", "replay", "start", "wakeup", "memory", "tokens", "turn", "help"),
+    *("stream", "state", "pages"),
+)
 
 
 def main(names: list[str]) -> int:

@@ -10,7 +10,7 @@ import secrets
 import sqlite3
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from hyperhive.daemon.signals import listen_to_signals
 from hyperhive.events.envelope import DAEMON, MANAGER
 from hyperhive.events.log import LogDamaged, LogFailed, LogFull
 from hyperhive.homes.homes import Homes
+from hyperhive.homes.ports import current
 from hyperhive.homes.tombstones import Tombstones
 from hyperhive.projections import database
 from hyperhive.projections.history import History
@@ -57,8 +58,14 @@ from hyperhive.sockets import host as host_socket
 from hyperhive.sockets.agent import Host
 from hyperhive.sockets.lines import LineServer, Protocol
 from hyperhive.sockets.streams import TurnStreams
+from hyperhive.web import exposure
+from hyperhive.web.agent_page import agent_ways
+from hyperhive.web.agent_ports import AgentPorts, Place
+from hyperhive.web.connections import Connections
+from hyperhive.web.links import Links
 from hyperhive.web.listener import HttpServer, PortTaken, bind
 from hyperhive.web.site import Site, site
+from hyperhive.web.static import static_way
 
 log = structlog.get_logger("daemon")
 
@@ -76,6 +83,7 @@ def serve(
     """
     os.umask(0o077)  # whatever is made here, also by an agent, is for this user alone
     try:
+        exposure.check(config)
         with alone(directories.lock_file, "--data-dir"), alone(directories.run / "run.lock", "--run-dir"):
             database.upgrade(directories.hive_db)
             asyncio.run(_serve(Settings(config, read or (lambda: config)), directories, rehearse))
@@ -87,6 +95,7 @@ def serve(
         AnotherDaemon,
         ClaudeMissing,
         DirectoryError,
+        exposure.Exposed,
         database.WrongRevision,
         LogDamaged,
         LogFailed,
@@ -105,6 +114,12 @@ def serve(
 
 class ShortToken(Exception):  # noqa: N818
     """The operator's token can be guessed."""
+
+
+def say_how_to_look(link: str) -> None:
+    """Give whoever started the daemon on a terminal a link that logs in; a journal gets none, since it is a secret."""
+    if sys.stdout.isatty():
+        print(f"open {link}", flush=True)  # noqa: T201 - for the person who is there
 
 
 def _say(text: str) -> None:
@@ -190,8 +205,12 @@ class Daemon:
         repositories = Repositories(directories.data)
         repositories.clean_up()
         self._proposals = Proposals(dispatcher, repositories, self._history)
+        self._token = _token(directories.token_file)
+        self.ready = False
+        """Whether everything is open."""
         self.url = ""
-        """Of the HTTP server, once it is open."""
+        """Where people find the HTTP server, once it is open."""
+        self.listening = ""
         self.reactors: list[asyncio.Task[None]] = []
         self._drains: list[Callable[[float], Awaitable[None]]] = []
 
@@ -201,6 +220,7 @@ class Daemon:
 
     async def drain(self) -> None:
         """Answer what is asked, long polls at once, and take nothing more."""
+        self.ready = False
         self._dispatcher.release()
         await asyncio.gather(*(drain(DRAIN_SECONDS) for drain in self._drains))
 
@@ -211,16 +231,19 @@ class Daemon:
             # Before anybody can ask: who writes to the manager at the very first moment finds it.
             await self._dispatcher.dispatch(SpawnAgent(actor=DAEMON, agent=MANAGER.name))
         homes = await self._open_agent_sockets(rehearsal_url)
-        await self._open_http()
-        await self._open_host_socket(homes)
+        links = await self._open_http()
+        await self._open_host_socket(homes, links)
         await adopt(self._dispatcher, self._runtime, grace_seconds=self._config.limits.stop_grace_seconds)
         self._begin_reactors(homes)
+        self.ready = True
+        say_how_to_look(links.home_link())
 
     def say_serving(self) -> None:
         """Say that everything is open."""
         log.info(
             "serving",
             url=self.url,
+            listening=self.listening,
             runtime=self._runtime.name,
             data=str(self._directories.data),
             agents=len(self._dispatcher.hive.agents),
@@ -271,28 +294,39 @@ class Daemon:
                 await homes.open(agent.name)
         return homes
 
-    async def _open_http(self) -> None:
+    async def _open_http(self) -> Links:
         listener = await bind(*self._config.listen_address)
-        host, port = listener.getsockname()[:2]
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self.url = f"http://{address}/"
-        hosts = frozenset({address, f"localhost:{port}", f"127.0.0.1:{port}"})
-        pages = site(
-            Site(
-                dispatcher=self._dispatcher,
-                history=self._history,
-                proposals=self._proposals,
-                kept=self._tombstones.known,
-                journal=Journal(hive=self._dispatcher.hive, runtime=self._runtime),
-                token=_token(self._directories.token_file),
-                hosts=hosts,
-            ),
+        address, port = listener.getsockname()[:2]
+        reached = exposure.exposure(self._config, address, port)
+        self.url, self.listening = reached.url, f"{address}:{port}"
+        connections = Connections(self._config.web.connections)
+        holds = Site(
+            dispatcher=self._dispatcher,
+            history=self._history,
+            proposals=self._proposals,
+            kept=self._tombstones.known,
+            journal=Journal(hive=self._dispatcher.hive, runtime=self._runtime),
+            token=self._token,
+            origins=reached.origins,
+            ready=lambda: self.ready,
+            connections=lambda: len(connections),
+            agent_origin=lambda name, host: ports.origin(name, host),  # noqa: PLW0108 - they come last
         )
-        server = HttpServer(pages, listener)
+        server = HttpServer(site(holds), listener, connections=connections, tls=reached.tls)
         self._stack.push_async_callback(server.close)
         await server.open()
+        ports = AgentPorts(
+            self._dispatcher,
+            server,
+            Place(address=address, names=reached.names, scheme=reached.scheme),
+            ways=[static_way(), *agent_ways(holds.agent_page)],
+            keys=holds.agent_keys,
+            port_of=lambda name: current(name, self._directories),
+        )
+        self._follow(ports.run())
+        return Links(home=self.url, site=holds)
 
-    async def _open_host_socket(self, homes: Homes) -> None:
+    async def _open_host_socket(self, homes: Homes, links: Links) -> None:
         async def login(name: str) -> list[str]:
             await homes.open(name)
             spec = homes.spec(name, self._dispatcher.hive.agents[name].generation)
@@ -308,6 +342,7 @@ class Daemon:
             kept=self._tombstones.known,
             home_url=self.url,
             archive=Archivist(self._dispatcher, self._directories.hive_db).next,
+            link=links,
         )
         server = LineServer(
             self._directories.host_sock,
@@ -354,8 +389,12 @@ class Daemon:
             every(INTERVAL_SECONDS, retention.tick, name="retention"),
         )
         for loop in loops:
-            self.reactors.append(asyncio.create_task(loop))
-            self._stack.push_async_callback(_end, self.reactors[-1])
+            self._follow(loop)
+
+    def _follow(self, loop: Coroutine[Any, Any, None]) -> None:
+        """Let a reactor run until the daemon ends; the daemon ends with it, should it break."""
+        self.reactors.append(asyncio.create_task(loop))
+        self._stack.push_async_callback(_end, self.reactors[-1])
 
 
 def _of_homes(config: Config) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -148,7 +149,9 @@ def place() -> Iterator[Served]:
                 served.daemon.kill()
                 served.daemon.wait()
             if (served.run / "containers").exists():
-                asyncio.run(_end_agents(served))
+                # In a thread: a browser that is driven from this one has an event loop here.
+                with ThreadPoolExecutor(1) as thread:
+                    thread.submit(asyncio.run, _end_agents(served)).result()
 
 
 async def _end_agents(served: Served) -> None:

@@ -177,7 +177,8 @@ class TestNoStart:
 
     def test_address_of_another_host(self, served: Served) -> None:
         """An address that cannot be listened on is named, with the flag; what was opened before is closed again."""
-        ended = served.refused("--listen", "192.0.2.1:7000")
+        proxied = ("--behind-proxy", "--set", "web.url=https://hive.example.org")
+        ended = served.refused("--listen", "192.0.2.1:7000", *proxied)
         told = self.one_line(ended.said)
         assert (ended.code, "cannot listen on 192.0.2.1:7000" in told, "--listen" in told) == (1, True, True)
         assert not (served.run / "host.sock").exists()

@@ -13,7 +13,13 @@ from hyperhive.cli.options import EXISTING_FILE, examples, pairs
 if TYPE_CHECKING:
     from hyperhive.config import Config  # 60 ms that --help should not pay
 
-_FLAGS = {"listen": "listen", "runtime": "runtime", "log_level": "log.level", "log_format": "log.format"}
+_FLAGS = {
+    "listen": "listen",
+    "runtime": "runtime",
+    "behind_proxy": "web.behind_proxy",
+    "log_level": "log.level",
+    "log_format": "log.format",
+}
 
 
 @click.command(
@@ -26,6 +32,13 @@ _FLAGS = {"listen": "listen", "runtime": "runtime", "log_level": "log.level", "l
 )
 @click.option("--listen", metavar="HOST:PORT", help="Where HTTP is served (listen).")
 @click.option("--runtime", metavar="NAME", help="Where agents live: auto, bubblewrap, process (runtime).")
+@click.option(
+    "--behind-proxy",
+    is_flag=True,
+    flag_value="true",
+    default=None,
+    help="A proxy on this host does TLS (web.behind_proxy); web.url says where people find it.",
+)
 @click.option("--rehearse", metavar="FILE", type=EXISTING_FILE, help="Play a scenario instead of asking a model.")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warning, error (log.level).")
 @click.option("--log-format", metavar="FORMAT", help="auto, text, json (log.format).")

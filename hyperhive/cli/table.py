@@ -19,6 +19,10 @@ class Entry(NamedTuple):
 COMMANDS: dict[str, Entry] = {
     "serve": Entry("The hive", "serve:serve", "Run the hive until it is told to stop."),
     "demo": Entry("The hive", "demo:demo", "Watch a manager and two agents work, without a key."),
+    "open": Entry("The hive", "open:open_", "Open the dashboard, or an agent's page."),
+    "operator": Entry(
+        "The hive", "operators:operator", "Let people in by name; what they do stands in the log as theirs."
+    ),
     "freeze": Entry(
         "The hive", "control:freeze", "Stop every agent's thinking at once: running turns are interrupted, none begins."
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.wire import OPERATOR
-from hyperhive.commands import agents, approvals, daemon, messages, questions, reports, retention
+from hyperhive.commands import agents, approvals, daemon, messages, operators, questions, reports, retention
 from hyperhive.commands.command import Command
 from hyperhive.commands.errors import Forbidden
 from hyperhive.events.envelope import Role
@@ -54,6 +54,8 @@ MAY: dict[type[Command], frozenset[Role]] = {
     daemon.RecordDaemonStart: _DAEMON,
     daemon.RecordRestore: _PEOPLE,
     daemon.RecordDaemonStop: _DAEMON,
+    operators.AddOperator: _PEOPLE,
+    operators.RemoveOperator: _PEOPLE,
     retention.ForgetMessages: _DAEMON,
     retention.ReportStreamsTrimmed: _DAEMON,
 }

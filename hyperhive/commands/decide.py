@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hyperhive.commands import agents, approvals, daemon, messages, questions, reports, retention
+from hyperhive.commands import agents, approvals, daemon, messages, operators, questions, reports, retention
 from hyperhive.commands.authority import authorize
 from hyperhive.commands.command import Command
 from hyperhive.events.envelope import Cause, Fact
@@ -52,6 +52,8 @@ DECIDERS: dict[type[Command], Callable[[Hive, Any], list[Fact]]] = {
     daemon.RecordDaemonStart: daemon.started,
     daemon.RecordRestore: daemon.restored,
     daemon.RecordDaemonStop: daemon.stopped,
+    operators.AddOperator: operators.add,
+    operators.RemoveOperator: operators.remove,
     retention.ForgetMessages: retention.forget_messages,
     retention.ReportStreamsTrimmed: retention.streams_trimmed,
 }

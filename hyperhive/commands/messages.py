@@ -74,16 +74,27 @@ def send(hive: Hive, command: SendMessage) -> list[Fact]:
         raise Invalid("an empty message; write something")
     if size > MAX_BODY_BYTES:
         raise TooLarge(f"a message of {size} bytes; at most {MAX_BODY_BYTES} are allowed (put the rest into a file)")
-    if command.to != OPERATOR:
-        require_agent(hive, command.to)
+    to = _inbox(hive, command.to)
+    if to != OPERATOR:
+        require_agent(hive, to)
     by_agent = command.actor.role in (Role.AGENT, Role.MANAGER)
-    if by_agent and len(hive.messages.group(command.to)) >= INBOX_MAX_MESSAGES:
-        raise Conflict(f"the inbox of {command.to} is full ({INBOX_MAX_MESSAGES} undelivered); try again later")
-    sender = command.actor.agent or OPERATOR
+    if by_agent and len(hive.messages.group(to)) >= INBOX_MAX_MESSAGES:
+        raise Conflict(f"the inbox of {to} is full ({INBOX_MAX_MESSAGES} undelivered); try again later")
+    sender = command.actor.agent or str(command.actor)
     allowed = settings_of(hive.configurations, sender).recipients if by_agent else None
-    if allowed is not None and command.to not in allowed:
-        return [MessageRefused(to=command.to, sender=sender)]
-    return [MessageSent(to=command.to, sender=sender, body=command.body)]
+    if allowed is not None and to not in allowed:
+        return [MessageRefused(to=to, sender=sender)]
+    return [MessageSent(to=to, sender=sender, body=command.body)]
+
+
+def _inbox(hive: Hive, to: str) -> str:
+    """Return whose inbox that is: people have one together, also where one of them is answered by name."""
+    role, colon, name = to.partition(":")
+    if not colon or role != OPERATOR:
+        return to
+    if name not in hive.operators:
+        raise NotFound(f"no operator {name[:80]!r}; write to {OPERATOR}, whose inbox all operators read")
+    return OPERATOR
 
 
 def refused_send(sent: Sequence[Recorded]) -> None:

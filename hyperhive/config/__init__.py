@@ -13,6 +13,7 @@ from hyperhive.config.sections import (
     LogConfig,
     PortsConfig,
     RetentionConfig,
+    WebConfig,
 )
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "LogConfig",
     "PortsConfig",
     "RetentionConfig",
+    "WebConfig",
     "from_environment",
     "from_file",
     "from_flags",

@@ -129,6 +129,21 @@ def url() -> Rule:
     return Rule(right="an address such as https://api.anthropic.com", accept=accept)
 
 
+def origin() -> Rule:
+    """Accept where a site is: scheme and host, with a port where it is not the usual one, and nothing else."""
+    inner = url()
+
+    def accept(value: object, base: Path) -> str:
+        parts = urlsplit(str(inner.accept(value, base)))
+        if parts.path not in {"", "/"} or parts.query or parts.fragment:
+            raise Refused("it has a path")
+        default = {"http": 80, "https": 443}[parts.scheme]
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port not in {None, default} else "")
+
+    return Rule(right="scheme and host, such as https://hive.example.org or https://10.0.0.5:7000", accept=accept)
+
+
 def address() -> Rule:
     """Accept HOST:PORT to listen on; port 0 lets the system choose."""
 

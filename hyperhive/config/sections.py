@@ -100,6 +100,27 @@ class PortsConfig:
 
 
 @attrs.frozen(kw_only=True)
+class WebConfig:
+    """Who can reach the dashboard, and how."""
+
+    url: str | None = attrs.field(
+        default=None,
+        metadata=key(rules.origin(), "the address that people open; needed behind a proxy and on 0.0.0.0"),
+    )
+    tls_cert: Path | None = attrs.field(
+        default=None, metadata=key(rules.path(), "certificate (PEM, with its chain); unset: no TLS")
+    )
+    tls_key: Path | None = attrs.field(default=None, metadata=key(rules.path(), "its private key (PEM)"))
+    behind_proxy: bool = attrs.field(
+        default=False, metadata=key(rules.flag(), "whether a proxy on this host does TLS; needs web.url")
+    )
+    connections: int = attrs.field(
+        default=1024,
+        metadata=key(rules.whole(16, 65_536), "HTTP connections open at once; who has no key makes room first"),
+    )
+
+
+@attrs.frozen(kw_only=True)
 class LogConfig:
     """The daemon's diagnostics on stderr."""
 
@@ -136,6 +157,7 @@ class Config:
     retention: RetentionConfig = RetentionConfig()
     crash_watch: CrashWatchConfig = CrashWatchConfig()
     ports: PortsConfig = PortsConfig()
+    web: WebConfig = WebConfig()
     log: LogConfig = LogConfig()
     origins: Mapping[str, str] = attrs.field(default=MappingProxyType({}), eq=False, repr=False)
 
@@ -163,6 +185,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "retention": RetentionConfig,
         "crash_watch": CrashWatchConfig,
         "ports": PortsConfig,
+        "web": WebConfig,
         "log": LogConfig,
     }
 )

@@ -12,7 +12,10 @@ from hyperhive.config.sections import KEYS
 
 log = structlog.get_logger("daemon")
 
-AT_START = frozenset({"listen", "runtime", "manager", "questions"})
+AT_START = frozenset(
+    {"listen", "runtime", "manager", "questions"}
+    | {f"web.{name}" for name in ("url", "tls_cert", "tls_key", "behind_proxy", "connections")}
+)
 """Keys that are read when a daemon starts, and at no other time."""
 
 
@@ -43,7 +46,8 @@ class Settings:
             if name in AT_START:
                 now, then = str(self.config.value(name)), str(wanted.value(name))
                 log.warning("needs_restart", setting=name, now=now, then=then)
-        self.config = attrs.evolve(wanted, **{name: self.config.value(name) for name in AT_START})
+        kept = {name: self.config.value(name) for name in AT_START if "." not in name}
+        self.config = attrs.evolve(wanted, **kept, web=self.config.web)
         for follower in self._followers:
             follower(self.config)
         log.info("reloaded", changed=[name for name in changed if name not in AT_START])

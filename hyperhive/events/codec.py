@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from hyperhive.events import agents, approvals, configurations, hive, messages, questions, turns
+from hyperhive.events import agents, approvals, configurations, hive, messages, operators, questions, turns
 
 _ABSTRACT = {
     agents.AgentFact,
@@ -26,11 +26,12 @@ _ABSTRACT = {
     configurations.ConfigurationFact,
     configurations.AgentSettings,
     configurations.McpServer,
+    operators.OperatorFact,
 }
 
 TYPES: dict[str, type] = {
     cls.__name__: cls
-    for module in (hive, agents, messages, turns, questions, approvals, configurations)
+    for module in (hive, agents, messages, turns, questions, approvals, configurations, operators)
     for cls in vars(module).values()
     if isinstance(cls, type) and attrs.has(cls) and cls not in _ABSTRACT
 }

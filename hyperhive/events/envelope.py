@@ -16,6 +16,8 @@ class Role(enum.StrEnum):
     MANAGER = "manager"
     AGENT = "agent"
     DAEMON = "daemon"
+    VIEWER = "viewer"
+    """A person who reads only: no command is for this role."""
 
 
 @attrs.frozen

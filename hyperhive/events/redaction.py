@@ -12,7 +12,7 @@ import msgspec
 
 REDACTED = "[redacted]"
 
-NAMES = frozenset({"agent", "agents", "to", "sender", "asker", "requester"})
+NAMES = frozenset({"agent", "agents", "to", "sender", "asker", "requester", "operator"})
 """Of agents and people: kept in every fact, since nothing could be followed without them."""
 
 KEPT: dict[str, frozenset[str]] = {
@@ -33,6 +33,7 @@ KEPT: dict[str, frozenset[str]] = {
     "ApprovalFailed": frozenset({"kind"}),
     "ConfigurationApplied": frozenset({"commit", "base"}),
     "ConfigurationReverted": frozenset({"commit", "failed"}),
+    "OperatorAdded": frozenset({"role"}),
 }
 """By type: what else stays. So bodies, questions, options, answers, errors, reasons, what a status says, and the
 details of a login or an unknown report go."""

@@ -84,6 +84,11 @@ def assign(name: str, ports: PortsConfig, directories: Directories) -> int:
     return choice.port
 
 
+def current(name: str, directories: Directories) -> int | None:
+    """Return the port that an agent has; None where none was chosen yet."""
+    return MANAGER_PORT if name == MANAGER else read(directories.port_file(name))
+
+
 def read(file: Path) -> int | None:
     """Return the port in a file; None where there is no file, or no port in it (which is said in the log)."""
     try:

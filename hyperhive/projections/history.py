@@ -6,10 +6,14 @@ import sqlite3
 from pathlib import Path
 
 from hyperhive.events.log import read_only
+from hyperhive.events.rows import Rows
 from hyperhive.projections.approvals import APPROVALS, Approval
 from hyperhive.projections.messages import MESSAGES, Message
 from hyperhive.projections.mirror import read_rows
 from hyperhive.projections.questions import QUESTIONS, Question
+
+Envelope = tuple[int, str, str, int, str]
+"""Position, stream, type, time and actor."""
 
 
 class History:
@@ -38,6 +42,19 @@ class History:
     def approvals(self, limit: int) -> list[Approval]:
         """Return the newest approvals, decided or not."""
         return [row for _, row in read_rows(self._connection, APPROVALS, "ORDER BY id DESC LIMIT ?", (limit,))]
+
+    def envelopes(self, after: int, limit: int) -> list[Envelope]:
+        """Return so many facts after a position without what they say, oldest first; archived ones, too.
+
+        Raises `SegmentLost` where these cannot be read.
+        """
+        rows = Rows(self._connection).between(after, after + limit)
+        return [(position, stream, type_name, at, actor) for position, stream, _, type_name, at, actor, *_ in rows]
+
+    def newest(self, limit: int) -> list[Envelope]:
+        """Return the newest facts without what they say, newest first."""
+        head = int(self._connection.execute("SELECT coalesce(max(position), 0) FROM facts").fetchone()[0])
+        return self.envelopes(max(0, head - limit), limit)[::-1]
 
     def close(self) -> None:
         """Close the connection."""

@@ -11,6 +11,7 @@ from hyperhive.projections.configurations import CONFIGURATIONS
 from hyperhive.projections.freeze import FREEZE
 from hyperhive.projections.identity import IDENTITY
 from hyperhive.projections.messages import MESSAGES
+from hyperhive.projections.operators import OPERATORS
 from hyperhive.projections.projection import Fold, Key, Projection, Row, Rows, Sweep
 from hyperhive.projections.questions import QUESTIONS
 from hyperhive.projections.sequences import SEQUENCES
@@ -26,6 +27,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     IDENTITY,
     APPROVALS,
     CONFIGURATIONS,
+    OPERATORS,
 )
 
 Changed = tuple[Projection, Key | Sweep, Row | None]
@@ -61,6 +63,7 @@ class Hive:
         self.identity = self.rows[IDENTITY.name]
         self.approvals = self.rows[APPROVALS.name]
         self.configurations = self.rows[CONFIGURATIONS.name]
+        self.operators = self.rows[OPERATORS.name]
 
     def become(self, other: Hive) -> None:
         """Take another hive's place, for those who hold on to this one (memory was ahead of a file that was full)."""

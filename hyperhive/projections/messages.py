@@ -170,6 +170,8 @@ def _question_resolved(answer: str | None = None, *, late: bool = False) -> Fold
     def fold(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
         event = recorded.event
         told = {"id": event.id, "question": event.question, "answer": answer or event.answer}
+        if (person := _person(recorded.actor)) is not None:
+            told["by"] = person
         if late:
             told["late"] = True
         return (_helper(recorded, "operator_answered", to=event.asker, **told),)
@@ -188,9 +190,17 @@ def _approval_resolved(status: str) -> Fold:
         note = event.error if status == "failed" else getattr(event, "note", "") or None
         if status == "cancelled":
             note = f"a newer request took its place: {event.by}"
+        if (person := _person(recorded.actor)) is not None:
+            told["by"] = person
         return (_helper(recorded, "approval_resolved", to=event.requester, **told, note=note),)
 
     return fold
+
+
+def _person(actor: str) -> str | None:
+    """Return the name of an operator who is known as a person."""
+    role, _, name = actor.partition(":")
+    return name or None if role == OPERATOR else None
 
 
 def _destroyed(rows: Rows, recorded: Recorded) -> Iterable[Change]:

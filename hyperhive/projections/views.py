@@ -209,6 +209,14 @@ def tombstone_rows(hive: Hive, known: Mapping[str, Kept]) -> list[dict[str, Any]
     return rows
 
 
+def operator_rows(hive: Hive) -> list[dict[str, Any]]:
+    """Show the people who have a key of their own."""
+    return [
+        {"name": row.name, "role": row.role, "added_at": rfc3339(row.added_at), "added_by": row.added_by}
+        for row in sorted(hive.operators.values(), key=lambda row: row.name)
+    ]
+
+
 def state(hive: Hive, known: Mapping[str, Kept] = MappingProxyType({})) -> dict[str, Any]:
     """Show the whole hive as it stands at one position; ``known`` is what was found on disk of tombstones."""
     open_messages = list(hive.messages.values())

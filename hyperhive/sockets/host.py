@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
@@ -13,17 +14,20 @@ from hyperhive.commands.daemon import FreezeHive, ThawHive
 from hyperhive.commands.decide import decide
 from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.commands.errors import Invalid, NotFound, Unavailable
+from hyperhive.commands.operators import AddOperator, RemoveOperator
 from hyperhive.commands.questions import AnswerQuestion, CancelQuestion, Resolution
 from hyperhive.commands.resolving import resolve
 from hyperhive.events.chain import ChainBroken
 from hyperhive.events.damage import LogDamaged
 from hyperhive.events.envelope import OPERATOR, Recorded
+from hyperhive.events.operators import PersonRole
 from hyperhive.events.questions import QuestionAnsweredLate
 from hyperhive.events.segments import Kept as Segment
 from hyperhive.projections import views
 from hyperhive.projections.freeze import freeze_of
 from hyperhive.projections.history import History
 from hyperhive.projections.hive import Hive
+from hyperhive.projections.operators import hash_of
 from hyperhive.projections.views import Kept
 from hyperhive.proposals.proposals import Proposals
 from hyperhive.sockets.approvals import ApprovalVerbs, Verb
@@ -44,6 +48,16 @@ def done(**found: Any) -> Reply:
     return {"version": VERSION, "ok": True, "error": None, **found}
 
 
+class Link(Protocol):
+    """Makes links that log in; whoever may open host.sock may have one."""
+
+    def home_link(self, key: str | None = None) -> str:
+        """Return a link to the dashboard, with the operator's own key unless another is given."""
+
+    def agent_link(self, name: str) -> str:
+        """Return a link to an agent's page. Raises `NotFound`."""
+
+
 @attrs.frozen(kw_only=True)
 class Daemon:
     """What host.sock needs of the daemon."""
@@ -60,6 +74,8 @@ class Daemon:
     home_url: str
     archive: Callable[[int], Awaitable[Segment | None]]
     """Moves the oldest facts, at most up to a position, into one more segment; None where none are left."""
+    link: Link
+    """Links that log in."""
 
 
 @attrs.frozen(kw_only=True)
@@ -120,6 +136,17 @@ class _Archive:
 
 
 @attrs.frozen(kw_only=True)
+class _Person:
+    name: str
+    role: PersonRole = "operator"
+
+
+@attrs.frozen(kw_only=True)
+class _Link:
+    name: str | None = None
+
+
+@attrs.frozen(kw_only=True)
 class _Answer:
     id: Number
     options: tuple[str, ...] = ()
@@ -165,6 +192,10 @@ class HostSocket:
             "questions": self._questions,
             "answer": self._answer,
             "cancel": self._cancel,
+            "operators": self._operators,
+            "operator_add": self._operator_add,
+            "operator_remove": self._operator_remove,
+            "link": self._link,
             "logs": self._logs,
             "login": self._login,
             "state": self._state,
@@ -316,6 +347,26 @@ class HostSocket:
     async def _resolve(self, command: Resolution) -> Reply:
         facts = await resolve(self._daemon.dispatcher, command, self._daemon.history.question)
         return done(late=isinstance(facts[0].event, QuestionAnsweredLate))
+
+    async def _operators(self, _connection: Connection, _request: Request) -> Reply:
+        return done(operators=views.operator_rows(self._hive))
+
+    async def _operator_add(self, _connection: Connection, request: Request) -> Reply:
+        """Make a key and answer with the link that has it; then only its hash is known here."""
+        said = read(request, _Person)
+        key = secrets.token_urlsafe(32)
+        command = AddOperator(actor=OPERATOR, name=said.name, role=said.role, key_hash=hash_of(key))
+        await self._daemon.dispatcher.dispatch(command)
+        return done(link=self._daemon.link.home_link(key))
+
+    async def _operator_remove(self, _connection: Connection, request: Request) -> Reply:
+        await self._daemon.dispatcher.dispatch(RemoveOperator(actor=OPERATOR, name=read(request, _Named).name))
+        return done()
+
+    async def _link(self, _connection: Connection, request: Request) -> Reply:
+        name = read(request, _Link).name
+        link = self._daemon.link
+        return done(link=link.home_link() if name is None else link.agent_link(name))
 
     async def _logs(self, _connection: Connection, request: Request) -> Reply:
         name = self._known(request)

@@ -15,7 +15,6 @@ from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.commands.errors import Invalid, Refused, Settled
 from hyperhive.commands.questions import AnswerQuestion, CancelQuestion, Resolution
 from hyperhive.commands.resolving import resolve
-from hyperhive.events.envelope import OPERATOR
 from hyperhive.events.questions import QuestionAnsweredLate
 from hyperhive.projections.approvals import Approval
 from hyperhive.projections.history import History
@@ -23,7 +22,7 @@ from hyperhive.projections.questions import Question
 from hyperhive.projections.views import approval_row, question_row
 from hyperhive.proposals.proposals import Proposals
 from hyperhive.web.forms import accepted, read_form, refused
-from hyperhive.web.guard import Endpoint
+from hyperhive.web.guard import Endpoint, person_of
 
 Form = Mapping[str, list[str]]
 Act = Callable[[Request, Form], Awaitable[dict[str, object]]]
@@ -65,7 +64,7 @@ class Acts:
 
     def _action(self, kind: type[agents.Action]) -> Act:
         async def act(request: Request, _form: Form) -> dict[str, object]:
-            await self.dispatcher.dispatch(kind(actor=OPERATOR, agent=request.path_params["name"]))
+            await self.dispatcher.dispatch(kind(actor=person_of(request).actor, agent=request.path_params["name"]))
             return {}
 
         return act
@@ -73,14 +72,14 @@ class Acts:
     def _pause(self, *, paused: bool) -> Act:
         async def act(request: Request, _form: Form) -> dict[str, object]:
             name = request.path_params["name"]
-            await self.dispatcher.dispatch(agents.SetPaused(actor=OPERATOR, agent=name, paused=paused))
+            await self.dispatcher.dispatch(agents.SetPaused(actor=person_of(request).actor, agent=name, paused=paused))
             return {}
 
         return act
 
     def _whole(self, kind: type[FreezeHive | ThawHive]) -> Act:
-        async def act(_request: Request, _form: Form) -> dict[str, object]:
-            await self.dispatcher.dispatch(kind(actor=OPERATOR))
+        async def act(request: Request, _form: Form) -> dict[str, object]:
+            await self.dispatcher.dispatch(kind(actor=person_of(request).actor))
             return {}
 
         return act
@@ -88,21 +87,25 @@ class Acts:
     async def _destroy(self, request: Request, form: Form) -> dict[str, object]:
         purge = _one(form, "purge", "") == "1"
         await self.dispatcher.dispatch(
-            agents.DestroyAgent(actor=OPERATOR, agent=request.path_params["name"], purge=purge),
+            agents.DestroyAgent(actor=person_of(request).actor, agent=request.path_params["name"], purge=purge),
         )
         return {}
 
     async def _send(self, request: Request, form: Form) -> dict[str, object]:
-        command = messages.SendMessage(actor=OPERATOR, to=request.path_params["name"], body=_one(form, "body"))
+        command = messages.SendMessage(
+            actor=person_of(request).actor, to=request.path_params["name"], body=_one(form, "body")
+        )
         return {"message_id": (await self.dispatcher.dispatch(command))[0].position}
 
-    async def _request_spawn(self, _request: Request, form: Form) -> dict[str, object]:
+    async def _request_spawn(self, request: Request, form: Form) -> dict[str, object]:
         name, reason, config = _one(form, "name"), _one(form, "reason", ""), _one(form, "config", "")
-        return {"approval_id": await self.proposals.request_spawn(OPERATOR, name, reason, config or None)}
+        return {
+            "approval_id": await self.proposals.request_spawn(person_of(request).actor, name, reason, config or None)
+        }
 
     async def _approve(self, request: Request, form: Form) -> dict[str, object]:
         command = Approve(
-            actor=OPERATOR,
+            actor=person_of(request).actor,
             approval=request.path_params["id"],
             note=_one(form, "note", ""),
             seen=True,
@@ -113,18 +116,22 @@ class Acts:
         return {}
 
     async def _deny(self, request: Request, form: Form) -> dict[str, object]:
-        command = Deny(actor=OPERATOR, approval=request.path_params["id"], note=_one(form, "note", ""))
+        command = Deny(actor=person_of(request).actor, approval=request.path_params["id"], note=_one(form, "note", ""))
         await self.proposals.deny(command)
         return {}
 
     async def _roll_back(self, request: Request, form: Form) -> dict[str, object]:
         name, commit = request.path_params["name"], _one(form, "commit", "")
-        return {"approval_id": await self.proposals.roll_back(OPERATOR, name, commit or None, _one(form, "note", ""))}
+        return {
+            "approval_id": await self.proposals.roll_back(
+                person_of(request).actor, name, commit or None, _one(form, "note", "")
+            )
+        }
 
     async def _answer(self, request: Request, form: Form) -> dict[str, object]:
         return await self._resolve(
             AnswerQuestion(
-                actor=OPERATOR,
+                actor=person_of(request).actor,
                 question=request.path_params["id"],
                 options=tuple(form.get("option", ())),
                 text=_one(form, "text", ""),
@@ -132,7 +139,7 @@ class Acts:
         )
 
     async def _cancel(self, request: Request, _form: Form) -> dict[str, object]:
-        return await self._resolve(CancelQuestion(actor=OPERATOR, question=request.path_params["id"]))
+        return await self._resolve(CancelQuestion(actor=person_of(request).actor, question=request.path_params["id"]))
 
     async def _resolve(self, command: Resolution) -> dict[str, object]:
         facts = await resolve(self.dispatcher, command, self.history.question)

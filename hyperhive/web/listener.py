@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import socket
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from hyperhive.listening import listen
+from hyperhive.listening import BACKLOG, listen
+from hyperhive.web.connections import Connections
+
+HANDSHAKE_SECONDS = 5.0
+"""A connection is not counted before it speaks TLS."""
 
 
 class PortTaken(Exception):  # noqa: N818
@@ -38,21 +44,79 @@ class _Server(uvicorn.Server):
 
 
 class HttpServer:
-    """Serves an application until it is closed."""
+    """Serves an application until it is closed; others may be served beside it, each on a listener of its own."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
-        self._server = _Server(config)
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        *,
+        connections: Connections | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        # What anybody can send without a key is not worth a line: an invalid request, an upgrade.
+        logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+        self.connections = Connections() if connections is None else connections
+        self._tls = tls
+        self._app = app
+        self._server = _Server(self._config(app))
         self._listener = listener
         self._task: asyncio.Task[None] | None = None
 
+    def _config(self, app: ASGIApp) -> uvicorn.Config:
+        return uvicorn.Config(
+            app,
+            http=self.connections.protocol,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=2,
+            server_header=False,
+            proxy_headers=False,  # anybody here could send them, and nothing follows from what they say
+        )
+
     async def open(self) -> None:
         """Begin to serve."""
-        self._task = asyncio.create_task(self._server.serve(sockets=[self._listener]), name="http")
+        # uvicorn's own start cannot be told a deadline for TLS handshakes, so it gets no socket to listen on.
+        self._task = asyncio.create_task(self._server.serve(sockets=[]), name="http")
         while not self._server.started and not self._task.done():  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.005)
         if self._task.done():
             self._task.result()
+        await self.serve_beside(self._app, self._listener)
+
+    async def serve_beside(self, app: ASGIApp, listener: socket.socket) -> Callable[[], None]:
+        """Serve an application on a listener; returns what ends that.
+
+        As uvicorn's own `Server.startup` does for its sockets; a server for each would tick ten times a second.
+        """
+        config = self._config(app)
+        config.load()
+        port = listener.getsockname()[1]
+
+        def connection() -> asyncio.Protocol:
+            made: asyncio.Protocol = self.connections.protocol(
+                config=config, server_state=self._server.server_state, app_state={}
+            )
+            return made
+
+        server = await asyncio.get_running_loop().create_server(
+            connection,
+            sock=listener,
+            ssl=self._tls,
+            ssl_handshake_timeout=None if self._tls is None else HANDSHAKE_SECONDS,
+            backlog=BACKLOG,
+        )
+        self._server.servers.append(server)
+
+        def end() -> None:
+            if server in self._server.servers:
+                self._server.servers.remove(server)
+            server.close()
+            self.connections.cut_port(port)
+
+        return end
 
     async def close(self) -> None:
         """End open requests within two seconds and stop."""

@@ -38,6 +38,7 @@ from hyperhive.commands.daemon import (
 from hyperhive.commands.decide import DECIDERS, decide
 from hyperhive.commands.errors import Forbidden
 from hyperhive.commands.messages import AcknowledgeMail, RequeueMessage, SendMessage, TakeMail
+from hyperhive.commands.operators import AddOperator, RemoveOperator
 from hyperhive.commands.questions import AnswerQuestion, AskQuestion, CancelQuestion, ExpireQuestion
 from hyperhive.commands.reports import ReportFact, ReportTurnEnded, ReportTurnStarted
 from hyperhive.commands.retention import ForgetMessages, ReportStreamsTrimmed
@@ -47,7 +48,9 @@ from hyperhive.projections.hive import Hive
 
 CODER = actor_of_agent("coder")
 
-OUTSIDE = {CODER: "agent", MANAGER: "manager", OPERATOR: "operator", DAEMON: "daemon"}
+VIEWER = Actor(Role.VIEWER, "bob")
+
+OUTSIDE = {CODER: "agent", MANAGER: "manager", OPERATOR: "operator", DAEMON: "daemon", VIEWER: "viewer"}
 """One actor of each role."""
 
 TABLE: dict[type[Command], str] = {
@@ -89,6 +92,8 @@ TABLE: dict[type[Command], str] = {
     RecordDaemonStart: "daemon",
     RecordDaemonStop: "daemon",
     RecordRestore: "operator",
+    AddOperator: "operator",
+    RemoveOperator: "operator",
     ForgetMessages: "daemon",
     ReportStreamsTrimmed: "daemon",
 }
@@ -119,6 +124,8 @@ def command_of(kind: type[Command], actor: Actor) -> Command:
         ExpireQuestion: {"question": 1},
         SetPaused: {"agent": "tester", "paused": True},
         FreezeHive: {},
+        AddOperator: {"name": "ann", "role": "viewer", "key_hash": "00"},
+        RemoveOperator: {"name": "ann"},
         ThawHive: {},
         CreateHive: {"hive": "x"},
         RecordDaemonStart: {"release": "1", "runtime": "process"},

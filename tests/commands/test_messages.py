@@ -62,7 +62,7 @@ class TestSend:
         ("actor", "sender"),
         [
             (OPERATOR, "operator"),
-            (Actor(Role.OPERATOR, "anna"), "operator"),
+            (Actor(Role.OPERATOR, "anna"), "operator:anna"),
             (MANAGER, "manager"),
             (actor_of_agent("reviewer"), "reviewer"),
         ],

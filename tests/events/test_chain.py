@@ -200,5 +200,5 @@ def test_no_damage_goes_unseen(whole: Path, tmp_path: Path) -> None:
             unseen += not same
             assert same, f"{name} changed what is read, and the chain holds all the same"
     assert unseen == 0
-    assert found > 50, "the damages should hit facts"
+    assert found > 40, "the damages should hit facts"
     assert harmless > 50, "and also places that hold none"

@@ -40,6 +40,7 @@ REMOVED = {
     "ConfigurationApplied": "settings",
     "ConfigurationReverted": "settings",
     "HarnessReported": "detail",
+    "OperatorAdded": "key_hash",
 }
 """By type: the fields whose text goes. A new fact with a text stands here, or in `redaction.KEPT`."""
 

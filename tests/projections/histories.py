@@ -8,7 +8,7 @@ from collections.abc import Callable
 import attrs
 from hypothesis import strategies as st
 
-from hyperhive.commands import agents, approvals, daemon, messages, questions, reports, retention
+from hyperhive.commands import agents, approvals, daemon, messages, operators, questions, reports, retention
 from hyperhive.commands.command import Command
 from hyperhive.commands.errors import Refused
 from hyperhive.events import turns
@@ -203,6 +203,15 @@ MAKERS: dict[type[Command], Callable[[Hive, str, int], Command]] = {
     retention.ForgetMessages: _forget,
     retention.ReportStreamsTrimmed: lambda _, name, number: retention.ReportStreamsTrimmed(
         actor=DAEMON, agents=(name,), events=number
+    ),
+    operators.AddOperator: lambda _, name, number: operators.AddOperator(
+        actor=OPERATOR,
+        name=f"{name}-{number % 3}",
+        role="viewer" if number % 2 else "operator",
+        key_hash=f"{number:064x}",
+    ),
+    operators.RemoveOperator: lambda _, name, number: operators.RemoveOperator(
+        actor=OPERATOR, name=f"{name}-{number % 3}"
     ),
     daemon.FreezeHive: lambda *_: daemon.FreezeHive(actor=OPERATOR),
     daemon.ThawHive: lambda *_: daemon.ThawHive(actor=OPERATOR),

@@ -29,6 +29,18 @@ from tests.sockets.client import Client
 HOME_URL = "http://127.0.0.1:7000/"
 
 
+class Doors:
+    """Links of a site that nobody serves."""
+
+    def home_link(self, key: str | None = None) -> str:
+        """Return a link to it."""
+        return f"{HOME_URL}#login={key or 'token'}"
+
+    def agent_link(self, name: str) -> str:
+        """Return a link to an agent's page."""
+        return f"{HOME_URL}agent/{name}/#login=token"
+
+
 @attrs.frozen
 class Hall:
     """A daemon's sockets, and the desk behind them."""
@@ -103,6 +115,7 @@ async def hall(
         kept=dict,
         home_url=HOME_URL,
         archive=Archivist(desk.dispatcher, directories.hive_db).next,
+        link=Doors(),
     )
     protocol = Protocol(error=host_socket.error, ids=False)
     operators = LineServer(

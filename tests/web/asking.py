@@ -8,6 +8,7 @@ import attrs
 from starlette.types import ASGIApp, Message
 
 HOST = "127.0.0.1:7000"
+ORIGIN = f"http://{HOST}"
 
 
 @attrs.frozen

@@ -21,7 +21,7 @@ from hyperhive.web.site import Site, site
 from tests.commands.desk import Desk
 from tests.proposals.kept import proposals_at
 from tests.reactors.memory import MemoryRuntime
-from tests.web.asking import HOST, Answer, ask
+from tests.web.asking import ORIGIN, Answer, ask
 
 TOKEN = "a-token-of-the-operators"
 UNITS = ("hive-ag3nt.service", "hive-m1nd.service")
@@ -75,7 +75,7 @@ def reader(hive_db: Path, tmp_path: Path) -> Reader:
         kept=dict,
         journal=Journal(hive=desk.hive, runtime=runtime, deadline_seconds=0.05),
         token=TOKEN,
-        hosts=frozenset({HOST}),
+        origins=frozenset({ORIGIN}),
     )
     return Reader(desk, runtime, site(holds))
 

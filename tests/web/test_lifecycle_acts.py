@@ -22,7 +22,7 @@ from hyperhive.web.site import Site, site
 from tests.commands.desk import Desk
 from tests.proposals.kept import proposals_at
 from tests.reactors.memory import MemoryRuntime
-from tests.web.asking import HOST, Answer, ask
+from tests.web.asking import ORIGIN, Answer, ask
 
 TOKEN = "a-token-of-the-operators"
 FOUND = Kept(size_bytes=4_096, whole=True, modified_at=1_767_225_600_000_000, credentials=True)
@@ -71,7 +71,7 @@ def operator(hive_db: Path) -> Operator:
         kept=lambda: {"old": FOUND},
         journal=Journal(hive=desk.hive, runtime=MemoryRuntime()),
         token=TOKEN,
-        hosts=frozenset({HOST}),
+        origins=frozenset({ORIGIN}),
     )
     return Operator(desk, site(holds))
 

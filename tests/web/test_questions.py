@@ -20,7 +20,7 @@ from hyperhive.web.site import Site, site
 from tests.commands.desk import Desk
 from tests.proposals.kept import proposals_at
 from tests.reactors.memory import MemoryRuntime
-from tests.web.asking import HOST, Answer, ask
+from tests.web.asking import ORIGIN, Answer, ask
 
 TOKEN = "a-token-of-the-operators"
 OPTIONS = ("red", "green", "blue")
@@ -80,7 +80,7 @@ def operator(hive_db: Path) -> Operator:
         kept=dict,
         journal=Journal(hive=desk.hive, runtime=MemoryRuntime()),
         token=TOKEN,
-        hosts=frozenset({HOST}),
+        origins=frozenset({ORIGIN}),
     )
     return Operator(desk, site(holds))
 

@@ -15,7 +15,7 @@ from hyperhive.projections.history import History
 from hyperhive.web.site import Site, site
 from tests.commands.desk import Desk
 from tests.proposals.kept import proposals_at
-from tests.web.asking import HOST, Answer, ask
+from tests.web.asking import HOST, ORIGIN, Answer, ask
 
 TOKEN = "a-token-of-the-operators"
 BEARER = f"Bearer {TOKEN}"
@@ -37,7 +37,7 @@ def opened(path: Path) -> tuple[Desk, Starlette]:
         kept=dict,
         journal=nothing,  # type: ignore[arg-type] # nobody reads it here
         token=TOKEN,
-        hosts=frozenset({HOST, "localhost:7000"}),
+        origins=frozenset({ORIGIN, "http://localhost:7000"}),
     )
     return desk, site(holds)
 

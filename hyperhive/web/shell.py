@@ -1,0 +1,29 @@
+"""The shells of pages: the same few bytes for everybody. What is shown in them comes with a key alone."""
+
+from __future__ import annotations
+
+from hyperhive.web.held import Held
+from hyperhive.web.sections import TEMPLATES
+
+DASHBOARD_MODULES = (
+    "dashboard.js",
+    "ask.js",
+    "forms.js",
+    "key.js",
+    "live.js",
+    "login.js",
+    "morph.js",
+    "sections.js",
+    "times.js",
+    "vendor/idiomorph/idiomorph.esm.js",
+)
+"""The script of the page, and all that it imports: named in the shell, so that they come side by side."""
+
+
+def shell(page: str, modules: tuple[str, ...], *, title: str, styles: tuple[str, ...] = ("page.css",)) -> Held:
+    """Write a shell; its first module is the page's script, which finds ``data-page`` on the body."""
+    script, *imported = modules
+    markup = TEMPLATES.get_template("shell.html").render(
+        page=page, title=title, script=script, imported=imported, styles=styles
+    )
+    return Held(body=markup.encode(), media_type="text/html", headers={"Cache-Control": "no-cache"})

@@ -1,0 +1,55 @@
+// Times as they are here, with UTC on hover, and what counts down or up.
+//   <time datetime="…">                       10:42 today, else 21 nov 10:42
+//   <span data-deadline="…">                  3m 05s until then
+//   <span data-since="…">                     42s since then
+
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
+const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+
+/** Writes every time below an element. */
+export function fill(root) {
+  for (const element of root.querySelectorAll("time[datetime]")) {
+    const at = new Date(element.dateTime);
+    if (Number.isNaN(at.getTime())) continue;
+    element.textContent = shown(at);
+    element.title = `${at.toISOString().slice(0, 19).replace("T", " ")} UTC`;
+  }
+  count(root);
+}
+
+/** Writes a moment as people here read it. */
+export function shown(at, now = new Date()) {
+  const clock = CLOCK.format(at);
+  return at.toDateString() === now.toDateString() ? clock : `${DAY.format(at).toLowerCase()} ${clock}`;
+}
+
+/** Writes a length of time: 42s, 3m 05s, 2h 10m, 2d 4h. */
+export function length(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  const pad = (number) => String(number).padStart(2, "0");
+  if (whole < 60) return `${whole}s`;
+  if (whole < 3_600) return `${Math.floor(whole / 60)}m ${pad(whole % 60)}s`;
+  if (whole < 86_400) return `${Math.floor(whole / 3_600)}h ${pad(Math.floor(whole / 60) % 60)}m`;
+  return `${Math.floor(whole / 86_400)}d ${Math.floor(whole / 3_600) % 24}h`;
+}
+
+function count(root) {
+  const now = Date.now();
+  for (const element of root.querySelectorAll("[data-deadline]")) {
+    const left = (Date.parse(element.dataset.deadline) - now) / 1_000;
+    write(element, length(Math.ceil(left)));
+    element.dataset.urgency = left > 600 ? "far" : left > 60 ? "near" : left > 0 ? "now" : "over";
+  }
+  for (const element of root.querySelectorAll("[data-since]")) {
+    write(element, length((now - Date.parse(element.dataset.since)) / 1_000));
+  }
+}
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Lets everything that counts go on, each second. */
+export function startCounting() {
+  setInterval(() => count(document), 1_000);
+}

@@ -1,0 +1,157 @@
+"""Pages in a real Chromium: a daemon (or a whole hive) in a process of its own, and tabs that are logged in.
+
+A test that needs Chromium asks for ``chromium`` and says in ``pytestmark`` that it does:
+
+    pytestmark = needs_chromium
+
+    def test_shows(chromium: Chromium) -> None:
+        with place() as served:
+            served.serve()
+            tab = chromium.tab(served)
+            tab.page.wait_for_selector("[data-section=swarm]")
+
+Every tab notes what a page must never do (`Tab.trouble`): errors, refused content, requests to anywhere else.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import attrs
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+
+from tests.served import Served
+
+PROGRAM = shutil.which("chromium")
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-dev-shm-usage",
+]
+DEADLINE_MS = 30_000
+"""For what takes a moment; generous, since the machine may be busy."""
+
+needs_chromium = pytest.mark.skipif(PROGRAM is None, reason="no chromium; on Debian and Ubuntu: apt install chromium")
+
+
+class Serves(Protocol):
+    """A running daemon: `tests.served.Served`, or a whole hive (`tests.hive.live.LiveHive`)."""
+
+    def ask(self, cmd: str, **fields: object) -> dict[str, Any]:
+        """Say something on host.sock."""
+
+
+def address_of(served: Serves) -> str:
+    """Return where its site is, without a slash at the end."""
+    return str(served.ask("urls")["urls"]["home"]).rstrip("/")
+
+
+@attrs.define
+class Tab:
+    """One tab, and what went wrong in it."""
+
+    page: Page
+    home: str
+    trouble: list[str] = attrs.field(factory=list)
+    expected: tuple[str, ...] = ()
+    """Parts of console messages that are no trouble, such as those of a daemon that is down."""
+
+    def watch(self) -> None:
+        """Note what a page must never do."""
+        self.page.on("pageerror", lambda error: self.trouble.append(f"error: {error}"))
+        self.page.on("console", lambda message: self._on_console(message.type, message.text))
+        self.page.on("request", lambda request: self._on_request(request))  # noqa: PLW0108 - playwright marks a method, and slots take no mark
+
+    def _on_console(self, kind: str, text: str) -> None:
+        if kind in {"error", "warning"} and not any(part in text for part in self.expected):
+            self.trouble.append(f"console: {text}")
+
+    def _on_request(self, request: Request) -> None:
+        if not request.url.startswith((f"{self.home}/", "about:")):
+            self.trouble.append(f"request: {request.url}")
+
+    def go(self, path: str = "/") -> Tab:
+        """Open a path of the site and wait until the page is there."""
+        self.page.goto(f"{self.home}{path}")
+        self.page.wait_for_selector("#page:not([hidden])")
+        return self
+
+
+@attrs.frozen
+class Chromium:
+    """One browser; each context is a person of its own, with a storage of its own."""
+
+    browser: Browser
+    contexts: list[BrowserContext] = attrs.field(factory=list)
+
+    def context(self, **options: Any) -> BrowserContext:
+        """Open a storage of its own."""
+        context = self.browser.new_context(**options)
+        context.set_default_timeout(DEADLINE_MS)
+        self.contexts.append(context)
+        return context
+
+    def tab(self, served: Serves, *, token: str | None = None, path: str = "/", **options: Any) -> Tab:
+        """Open the dashboard (or another path) in a new context, logged in as the operator or whoever has ``token``."""
+        home = address_of(served)
+        tab = Tab(self.context(**options).new_page(), home)
+        tab.watch()
+        tab.go(f"{path}#login={token or token_of(served)}")
+        return tab
+
+    def close(self) -> None:
+        """Close every context."""
+        while self.contexts:
+            self.contexts.pop().close()
+
+
+def own_ports() -> tuple[str, ...]:
+    """Return options of a daemon whose one agent has a port that nobody else on this machine has."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    # The range has to lie below 60,000; the system gives ports up to 60,999.
+    return ("--set", f"ports.base={min(port, 59_999)}", "--set", "ports.count=1")
+
+
+def with_coder(served: Served) -> None:
+    """Let there be an agent coder that runs (and has no session)."""
+    served.ask("spawn", name="coder")
+    served.until("coder runs", lambda: [row for row in served.ask("agent_status")["agent_statuses"] if row["running"]])
+
+
+def token_of(served: Any) -> str:
+    """Return the operator's token, as it lies in the data directory."""
+    data: Path = served.data if hasattr(served, "data") else served.home / "d"
+    return (data / "token").read_text().strip()
+
+
+def port_of(home: str) -> int:
+    """Return the port in an address."""
+    port = urlsplit(home).port
+    assert port is not None
+    return port
+
+
+@pytest.fixture(scope="module")
+def _browser() -> Iterator[Browser]:
+    """One Chromium for a module's tests."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=PROGRAM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def chromium(_browser: Browser) -> Iterator[Chromium]:
+    """A browser with nothing in it."""
+    found = Chromium(_browser)
+    yield found
+    found.close()

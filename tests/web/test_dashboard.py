@@ -1,0 +1,64 @@
+"""The dashboard in Chromium: a key, what is so, what changes, what somebody does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.served import Served, place
+from tests.web.browser import Chromium, address_of, needs_chromium, token_of
+
+pytestmark = needs_chromium
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    """A daemon with one agent that has no session."""
+    with place() as found:
+        found.serve()
+        found.ask("spawn", name="coder")
+        yield found
+
+
+def test_login_link(served: Served, chromium: Chromium) -> None:
+    """A link with a key opens the page; then the key stands in no address and no cookie."""
+    tab = chromium.tab(served)
+    tab.page.wait_for_selector("[data-section=swarm] >> text=coder")
+    assert tab.page.url == f"{address_of(served)}/"
+    assert tab.page.context.cookies() == []
+    assert tab.page.evaluate("history.length") <= 2
+    tab.go()
+    assert tab.trouble == []
+
+
+def test_without_a_key(served: Served, chromium: Chromium) -> None:
+    """Without a key a form asks for one and says how it is had; a wrong one brings it back with the reason."""
+    page = chromium.context().new_page()
+    page.goto(address_of(served))
+    page.wait_for_selector("#login code >> text=hyperhive open")
+    assert page.inner_text("#page") == ""
+    page.fill("#login input", "wrong")
+    page.click("#login button")
+    page.wait_for_selector("#login [data-reason] >> text=this key is not known here")
+    page.fill("#login input", token_of(served))
+    page.click("#login button")
+    page.wait_for_selector("[data-section=swarm] >> text=coder")
+
+
+def test_live(served: Served, chromium: Chromium) -> None:
+    """What happens is shown without a reload, and what somebody types meanwhile stays, with the focus."""
+    tab = chromium.tab(served)
+    body = tab.page.locator("#send-coder textarea")
+    body.fill("half a sen")
+    served.ask("send", name="coder", body="from elsewhere")
+    served.ask("spawn", name="late")
+    tab.page.wait_for_selector("#send-late")
+    assert body.input_value() == "half a sen"
+    assert tab.page.evaluate("document.activeElement.name") == "body"
+    body.press_sequentially("tence")
+    tab.page.click("#send-coder button")
+    tab.page.wait_for_selector("#send-coder button[data-state=done] >> text=sent")
+    sent = [fact["data"]["body"] for fact in served.facts("inbox-coder") if fact["type"] == "MessageSent"]
+    assert sent[-1] == "half a sentence"
+    assert tab.trouble == []
