@@ -20,6 +20,7 @@ MAY: dict[type[Command], frozenset[Role]] = {
     messages.TakeMail: _EVERYBODY,
     messages.AcknowledgeMail: _EVERYBODY,
     messages.RequeueMessage: _PEOPLE,
+    messages.DropMessage: _PEOPLE,
     agents.SpawnAgent: _PEOPLE | _DAEMON,
     agents.ReviveAgent: _PEOPLE,
     agents.StartAgent: _LEADERS | _DAEMON,

@@ -18,6 +18,7 @@ DECIDERS: dict[type[Command], Callable[[Hive, Any], list[Fact]]] = {
     messages.TakeMail: messages.take,
     messages.AcknowledgeMail: messages.acknowledge,
     messages.RequeueMessage: messages.requeue,
+    messages.DropMessage: messages.drop,
     agents.SpawnAgent: agents.spawn,
     agents.ReviveAgent: agents.revive,
     agents.StartAgent: agents.start,

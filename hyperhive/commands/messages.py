@@ -11,6 +11,7 @@ from hyperhive.commands.command import Command
 from hyperhive.commands.errors import Conflict, Forbidden, Invalid, NotFound, TooLarge
 from hyperhive.events.envelope import Fact, Recorded, Role
 from hyperhive.events.messages import (
+    MessageDropped,
     MessageRefused,
     MessageRequeued,
     MessagesAcknowledged,
@@ -58,6 +59,14 @@ class AcknowledgeMail(Command):
 @attrs.frozen(kw_only=True)
 class RequeueMessage(Command):
     """Put a parked message back into its inbox."""
+
+    to: str
+    message: int
+
+
+@attrs.frozen(kw_only=True)
+class DropMessage(Command):
+    """Give a parked message up: it is never delivered."""
 
     to: str
     message: int
@@ -172,6 +181,16 @@ def requeue(hive: Hive, command: RequeueMessage) -> list[Fact]:
     if row is None:
         raise NotFound(f"no undelivered message {command.message} in the inbox of {command.to}")
     return [MessageRequeued(to=command.to, id=command.message)] if row.parked_at is not None else []
+
+
+def drop(hive: Hive, command: DropMessage) -> list[Fact]:
+    """Give a parked message up; one that still may be delivered is a `Conflict`."""
+    row = hive.messages.get((command.to, command.message))
+    if row is None:
+        raise NotFound(f"no undelivered message {command.message} in the inbox of {command.to}")
+    if row.parked_at is None:
+        raise Conflict(f"message {command.message} to {command.to} is not parked; it is still to be delivered")
+    return [MessageDropped(to=command.to, id=command.message)]
 
 
 def require_agent(hive: Hive, name: str) -> None:

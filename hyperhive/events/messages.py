@@ -58,6 +58,13 @@ class MessageRequeued(InboxFact):
 
 
 @attrs.frozen(kw_only=True)
+class MessageDropped(InboxFact):
+    """The operator decided that a parked message is never to be delivered."""
+
+    id: int
+
+
+@attrs.frozen(kw_only=True)
 class MessageRefused(InboxFact):
     """An agent wrote to somebody whom its configuration does not let it write to; the inbox does not get it."""
 

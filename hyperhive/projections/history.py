@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from hyperhive.events.log import read_only
+from hyperhive.events import agents, codec
+from hyperhive.events.envelope import Recorded
+from hyperhive.events.log import read, read_only
+from hyperhive.events.messages import MessagesAcknowledged, MessagesHandedOver
+from hyperhive.events.reading import Selection, select
 from hyperhive.events.rows import Rows
+from hyperhive.events.turns import HarnessStarted
 from hyperhive.projections.approvals import APPROVALS, Approval
 from hyperhive.projections.messages import MESSAGES, Message
 from hyperhive.projections.mirror import read_rows
@@ -15,6 +21,18 @@ from hyperhive.projections.questions import QUESTIONS, Question
 Envelope = tuple[int, str, str, int, str]
 """Position, stream, type, time and actor."""
 
+_NO_END = 2**62
+_COLUMNS = "position, stream, version, type, at, actor, correlation, causation, data"
+
+_NOISE = (HarnessStarted, MessagesAcknowledged, MessagesHandedOver)
+"""Facts whose sentences are always quiet: not even read for the activity."""
+_TROUBLE = tuple(
+    kind.__name__
+    for kind in vars(agents).values()
+    if isinstance(kind, type)
+    and (kind in (agents.ContainerCrashed, agents.AgentQuarantined) or issubclass(kind, agents.Failed))
+)
+
 
 class History:
     """A reader's connection to the hive's file; it sees what is committed."""
@@ -22,10 +40,10 @@ class History:
     def __init__(self, path: Path) -> None:
         self._connection: sqlite3.Connection = read_only(path)
 
-    def recent(self, name: str, limit: int) -> list[Message]:
-        """Return the newest messages of an inbox, delivered or not."""
-        clause = 'WHERE "to" = ? ORDER BY id DESC LIMIT ?'
-        return [row for _, row in read_rows(self._connection, MESSAGES, clause, (name, limit))]
+    def recent(self, name: str, limit: int, *, before: int = _NO_END) -> list[Message]:
+        """Return the newest messages of an inbox, delivered or not; with ``before`` of those with smaller ids."""
+        clause = 'WHERE "to" = ? AND id < ? ORDER BY id DESC LIMIT ?'
+        return [row for _, row in read_rows(self._connection, MESSAGES, clause, (name, before, limit))]
 
     def question(self, id_: int) -> Question | None:
         """Return one question, resolved or not; None where there is none."""
@@ -55,6 +73,50 @@ class History:
         """Return the newest facts without what they say, newest first."""
         head = int(self._connection.execute("SELECT coalesce(max(position), 0) FROM facts").fetchone()[0])
         return self.envelopes(max(0, head - limit), limit)[::-1]
+
+    def resolved(self, limit: int) -> list[Question]:
+        """Return the questions that were resolved last, the newest first."""
+        clause = "WHERE resolved_at IS NOT NULL ORDER BY resolved_at DESC LIMIT ?"
+        return [row for _, row in read_rows(self._connection, QUESTIONS, clause, (limit,))]
+
+    def count(self, name: str, *, before: int = _NO_END) -> int:
+        """Return how many messages an inbox holds, delivered or not; with ``before`` of those with smaller ids."""
+        sql = 'SELECT count(*) FROM messages WHERE "to" = ? AND id < ?'
+        return int(self._connection.execute(sql, (name, before)).fetchone()[0])
+
+    def activity(self, limit: int) -> list[Recorded]:
+        """Return the newest facts that a person would want to read of, the newest first; archived ones are not."""
+        noise = [kind.__name__ for kind in _NOISE]
+        marks = ", ".join("?" * len(noise))
+        return self._facts(f"WHERE type NOT IN ({marks}) ORDER BY position DESC LIMIT ?", (*noise, limit))
+
+    def trouble(self, name: str) -> Recorded | None:
+        """Return the newest fact of an agent's lifecycle that says what went wrong."""
+        selection = Selection(stream=f"agent-{name}", types=_TROUBLE)
+        for found in select(self._connection, selection, limit=1):
+            at = found["position"]
+            return next(read(self._connection, after=at - 1, until=at), None)
+        return None
+
+    def actors(self, positions: Iterable[int]) -> Mapping[int, str]:
+        """Return whose facts these are, by position."""
+        wanted = tuple(positions)
+        sql = f"SELECT position, actor FROM events WHERE position IN ({', '.join('?' * len(wanted))})"  # noqa: S608
+        return dict(self._connection.execute(sql, wanted))
+
+    def has_written(self, actor_role: str) -> bool:
+        """Whether anybody of this role has ever sent a message."""
+        sql = "SELECT 1 FROM events WHERE type = 'MessageSent' AND (actor = ? OR actor LIKE ?) LIMIT 1"
+        return self._connection.execute(sql, (actor_role, f"{actor_role}:%")).fetchone() is not None
+
+    def _facts(self, condition: str, parameters: tuple[object, ...]) -> list[Recorded]:
+        rows = self._connection.execute(f"SELECT {_COLUMNS} FROM events {condition}", parameters)  # noqa: S608
+        return [Recorded._make((*row[:8], codec.decode(row[3], row[8]))) for row in rows]
+
+    def decided(self, limit: int) -> list[Approval]:
+        """Return the approvals that were decided last, the newest first."""
+        clause = "WHERE resolved_at IS NOT NULL ORDER BY resolved_at DESC LIMIT ?"
+        return [row for _, row in read_rows(self._connection, APPROVALS, clause, (limit,))]
 
     def close(self) -> None:
         """Close the connection."""

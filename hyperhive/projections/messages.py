@@ -37,7 +37,7 @@ class Message(FrozenRow, frozen=True, kw_only=True):
     parked_at: int | None = None
     """Since when it waits for the operator, handed over too often."""
     discarded_at: int | None = None
-    """When its recipient was purged before it was delivered."""
+    """When its recipient was purged before it was delivered, or the operator gave it up."""
 
     @property
     def redelivered(self) -> bool:
@@ -106,6 +106,13 @@ def _requeued(rows: Rows, recorded: Recorded) -> Iterable[Change]:
     key = (event.to, event.id)
     row = rows.get(key)
     return ((key, evolve(row, parked_at=None, deliveries=0)),) if row is not None else ()
+
+
+def _dropped(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    event = recorded.event
+    key = (event.to, event.id)
+    row = rows.get(key)
+    return ((key, evolve(row, discarded_at=recorded.at)),) if row is not None else ()
 
 
 def _outcome(name: str, *, kick: bool = False) -> Fold:
@@ -233,6 +240,7 @@ MESSAGES = Projection(
         messages.MessagesAcknowledged: _each(stamp="delivered_at"),
         messages.MessagesParked: _each(stamp="parked_at"),
         messages.MessageRequeued: _requeued,
+        messages.MessageDropped: _dropped,
         agents.SpawnSucceeded: _outcome("spawned", kick=True),
         agents.SpawnFailed: _outcome("spawned"),
         agents.StartSucceeded: _outcome("started", kick=True),

@@ -8,6 +8,7 @@ import attrs
 from starlette.requests import Request
 from starlette.responses import Response
 
+from harness.wire import OPERATOR
 from hyperhive.commands import agents, messages
 from hyperhive.commands.approvals import Approve, Deny
 from hyperhive.commands.daemon import FreezeHive, ThawHive
@@ -23,6 +24,9 @@ from hyperhive.projections.views import approval_row, question_row
 from hyperhive.proposals.proposals import Proposals
 from hyperhive.web.forms import accepted, read_form, refused
 from hyperhive.web.guard import Endpoint, person_of
+from hyperhive.web.rebuilds import Rebuilds
+
+_MOST_DIGITS = 18
 
 Form = Mapping[str, list[str]]
 Act = Callable[[Request, Form], Awaitable[dict[str, object]]]
@@ -36,6 +40,11 @@ class Acts:
     dispatcher: Dispatcher
     history: History
     proposals: Proposals
+    rebuilds: Rebuilds = attrs.field(init=False)
+
+    @rebuilds.default
+    def _rebuilds(self) -> Rebuilds:
+        return Rebuilds(self.dispatcher)
 
     def endpoints(self) -> dict[str, Endpoint]:
         """Return an endpoint for each path; all are for POST."""
@@ -50,6 +59,7 @@ class Acts:
             "/resume/{name}": self._pause(paused=False),
             "/revive/{name}": self._action(agents.ReviveAgent),
             "/purge-tombstone/{name}": self._action(agents.PurgeTombstone),
+            "/rebuild-outdated": self._rebuild_outdated,
             "/freeze": self._whole(FreezeHive),
             "/thaw": self._whole(ThawHive),
             "/send/{name}": self._send,
@@ -57,6 +67,9 @@ class Acts:
             "/approve/{id:int}": self._approve,
             "/deny/{id:int}": self._deny,
             "/rollback/{name}": self._roll_back,
+            "/read-messages": self._read,
+            "/requeue/{name}/{id:int}": self._parked(messages.RequeueMessage),
+            "/drop/{name}/{id:int}": self._parked(messages.DropMessage),
             "/answer-question/{id:int}": self._answer,
             "/cancel-question/{id:int}": self._cancel,
         }
@@ -83,6 +96,9 @@ class Acts:
             return {}
 
         return act
+
+    async def _rebuild_outdated(self, request: Request, _form: Form) -> dict[str, object]:
+        return {"agents": self.rebuilds.begin(person_of(request).actor)}
 
     async def _destroy(self, request: Request, form: Form) -> dict[str, object]:
         purge = _one(form, "purge", "") == "1"
@@ -128,6 +144,20 @@ class Acts:
             )
         }
 
+    async def _read(self, request: Request, form: Form) -> dict[str, object]:
+        ids = tuple(_whole_number("id", written) for written in form.get("id", ()))
+        command = messages.AcknowledgeMail(actor=person_of(request).actor, to=OPERATOR, ids=ids)
+        facts = await self.dispatcher.dispatch(command)
+        return {"read": len(facts[0].event.ids) if facts else 0}
+
+    def _parked(self, kind: type[messages.RequeueMessage | messages.DropMessage]) -> Act:
+        async def act(request: Request, _form: Form) -> dict[str, object]:
+            name, message = request.path_params["name"], request.path_params["id"]
+            await self.dispatcher.dispatch(kind(actor=person_of(request).actor, to=name, message=message))
+            return {}
+
+        return act
+
     async def _answer(self, request: Request, form: Form) -> dict[str, object]:
         return await self._resolve(
             AnswerQuestion(
@@ -166,6 +196,12 @@ def _shown(standing: Question | Approval | None) -> dict[str, object] | None:
             return approval_row(standing)
         case None:
             return None
+
+
+def _whole_number(name: str, written: str) -> int:
+    if not (written.isascii() and written.isdecimal() and len(written) < _MOST_DIGITS):
+        raise Invalid(f"{name} is {written[:80]!r}; a whole number is right")
+    return int(written)
 
 
 def _one(form: Form, name: str, default: str | None = None) -> str:

@@ -17,7 +17,7 @@ from hyperhive.web.shell import DASHBOARD_MODULES, shell
 
 def page_ways(page: Page, feed: Feed) -> list[Way]:
     """Return the ways to the dashboard."""
-    empty = shell("dashboard", DASHBOARD_MODULES, title="hyperhive")
+    empty = shell("dashboard", DASHBOARD_MODULES, title="hyperhive", styles=("hive.css", "dashboard.css"))
 
     async def show_shell(request: Request) -> Response:
         return empty.answer(request)

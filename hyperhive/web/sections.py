@@ -10,6 +10,7 @@ import attrs
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from hyperhive._version import version
 from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.events import codec
 from hyperhive.events.envelope import Recorded
@@ -26,6 +27,7 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
     auto_reload=False,
 )
+TEMPLATES.globals["release"] = version()
 
 
 @attrs.frozen(kw_only=True)

@@ -8,19 +8,27 @@ from hyperhive.web.sections import TEMPLATES
 DASHBOARD_MODULES = (
     "dashboard.js",
     "ask.js",
+    "board.js",
+    "connection.js",
     "forms.js",
+    "glyphs.js",
+    "held.js",
     "key.js",
+    "keys.js",
     "live.js",
     "login.js",
+    "logs.js",
     "morph.js",
+    "open.js",
     "sections.js",
     "times.js",
+    "typing.js",
     "vendor/idiomorph/idiomorph.esm.js",
 )
 """The script of the page, and all that it imports: named in the shell, so that they come side by side."""
 
 
-def shell(page: str, modules: tuple[str, ...], *, title: str, styles: tuple[str, ...] = ("page.css",)) -> Held:
+def shell(page: str, modules: tuple[str, ...], *, title: str, styles: tuple[str, ...] = ("hive.css",)) -> Held:
     """Write a shell; its first module is the page's script, which finds ``data-page`` on the body."""
     script, *imported = modules
     markup = TEMPLATES.get_template("shell.html").render(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import time
 from collections.abc import Callable, Mapping
 
 import attrs
@@ -21,14 +23,16 @@ from hyperhive.proposals.shown import review_shown
 from hyperhive.web.access import AgentKeys, Keys, Who
 from hyperhive.web.acts import Acts
 from hyperhive.web.agent_page import AgentPage, agent_ways
-from hyperhive.web.dashboard import SECTIONS
+from hyperhive.web.dashboard.mail import older_mail
+from hyperhive.web.dashboard.reviews import Reviews
+from hyperhive.web.dashboard.sections import Dashboard
 from hyperhive.web.forms import refused
 from hyperhive.web.guard import Endpoint, Gate, Guarded, Way, person_of
 from hyperhive.web.journal import ReadJournal, journal_endpoint
 from hyperhive.web.live import Feed
 from hyperhive.web.metrics import Metrics
 from hyperhive.web.pages import page_ways
-from hyperhive.web.sections import Page
+from hyperhive.web.sections import Page, Section
 from hyperhive.web.state import State
 from hyperhive.web.static import static_way
 
@@ -56,6 +60,9 @@ class Site:
     agent_origin: Callable[[str, str], str | None] = attrs.field(default=lambda _name, _host: None)
     """Where an agent's page is an origin of its own, for who asks for this host (as requests name it); None where it
     is not."""
+    name: str = attrs.field(factory=platform.node)
+    """Of the hive, as people call it."""
+    clock: Callable[[], int] = lambda: time.time_ns() // 1_000
     keys: Keys = attrs.field(init=False)
     agent_keys: AgentKeys = attrs.field(init=False)
 
@@ -73,9 +80,15 @@ class Site:
         return AgentPage(dispatcher=self.dispatcher, history=self.history)
 
 
+def dashboard_of(holds: Site) -> tuple[Section, ...]:
+    """Return the sections of the dashboard."""
+    reviews = Reviews(holds.dispatcher, holds.proposals)
+    return Dashboard(name=holds.name, reviews=reviews, clock=holds.clock).sections()
+
+
 def site(holds: Site, *more: Way) -> Starlette:
     """Build the application, with more ways than its own where somebody has any."""
-    page = Page("dashboard", SECTIONS, holds.dispatcher, holds.history, holds.kept)
+    page = Page("dashboard", dashboard_of(holds), holds.dispatcher, holds.history, holds.kept)
     feed = Feed(holds.dispatcher, holds.history, page.touches)
     acts = Acts(dispatcher=holds.dispatcher, history=holds.history, proposals=holds.proposals).endpoints()
     ways = [
@@ -87,6 +100,7 @@ def site(holds: Site, *more: Way) -> Starlette:
         Way(path="/api/journal/{name}", who=Who.VIEWER, answer=journal_endpoint(holds.journal)),
         Way(path="/api/approval/{id:int}", who=Who.VIEWER, answer=_approval(holds.proposals)),
         *page_ways(page, feed),
+        older_mail(holds.history),
         Way(path="/api/agent-key/{name}", who=Who.VIEWER, answer=_agent_key(holds), method="POST"),
         *(attrs.evolve(way, path=f"/agent/{{name}}{way.path}") for way in agent_ways(holds.agent_page)),
         *(Way(path=path, who=Who.OPERATOR, answer=act, method="POST") for path, act in acts.items()),

@@ -37,7 +37,7 @@ from hyperhive.commands.daemon import (
 )
 from hyperhive.commands.decide import DECIDERS, decide
 from hyperhive.commands.errors import Forbidden
-from hyperhive.commands.messages import AcknowledgeMail, RequeueMessage, SendMessage, TakeMail
+from hyperhive.commands.messages import AcknowledgeMail, DropMessage, RequeueMessage, SendMessage, TakeMail
 from hyperhive.commands.operators import AddOperator, RemoveOperator
 from hyperhive.commands.questions import AnswerQuestion, AskQuestion, CancelQuestion, ExpireQuestion
 from hyperhive.commands.reports import ReportFact, ReportTurnEnded, ReportTurnStarted
@@ -58,6 +58,7 @@ TABLE: dict[type[Command], str] = {
     TakeMail: "operator manager agent",
     AcknowledgeMail: "operator manager agent",
     RequeueMessage: "operator",
+    DropMessage: "operator",
     SpawnAgent: "operator daemon",
     StartAgent: "operator manager daemon",
     KillAgent: "operator manager",
@@ -108,6 +109,7 @@ def command_of(kind: type[Command], actor: Actor) -> Command:
         TakeMail: {"to": own},
         AcknowledgeMail: {"to": own, "ids": (1,)},
         RequeueMessage: {"to": "tester", "message": 1},
+        DropMessage: {"to": "tester", "message": 1},
         ReportOutcome: {"agent": "tester", "intent": 1},
         ReportCrash: {"agent": "tester", "generation": 1},
         ReportLoss: {"agent": "tester", "generation": 1},

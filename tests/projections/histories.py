@@ -93,6 +93,11 @@ def _requeue(hive: Hive, name: str, number: int) -> Command:
     return messages.RequeueMessage(actor=OPERATOR, to=name, message=parked[0] if parked else number)
 
 
+def _drop(hive: Hive, name: str, number: int) -> Command:
+    parked = [row.id for row in hive.messages.group(name).values() if row.parked_at is not None]
+    return messages.DropMessage(actor=OPERATOR, to=name, message=parked[-1] if parked else number)
+
+
 def _answer(hive: Hive, name: str, number: int) -> Command:
     # What is not open any more counts as expired here; the facts do not care whether it was.
     expired = Question(
@@ -143,6 +148,7 @@ MAKERS: dict[type[Command], Callable[[Hive, str, int], Command]] = {
     messages.TakeMail: lambda _, name, __: messages.TakeMail(actor=actor_of_agent(name), to=name),
     messages.AcknowledgeMail: _acknowledge,
     messages.RequeueMessage: _requeue,
+    messages.DropMessage: _drop,
     agents.SpawnAgent: lambda _, name, __: agents.SpawnAgent(actor=OPERATOR, agent=name),
     agents.ReviveAgent: lambda _, name, __: agents.ReviveAgent(actor=OPERATOR, agent=name),
     agents.StartAgent: lambda _, name, __: agents.StartAgent(actor=OPERATOR, agent=name),

@@ -14,8 +14,10 @@ from tests.web.browser import Chromium, Tab, address_of, needs_chromium, own_por
 
 pytestmark = needs_chromium
 
-BODY = "#send-coder textarea"
-BUTTON = "#send-coder button"
+BODY = "#compose-body"
+BUTTON = "#compose button"
+REACHED = "last => Number(document.querySelector('#connection .at').textContent.replace(/\\D/g, '')) >= last"
+"""Whether a page shows the hive as it was at a position, or later."""
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +46,13 @@ class TestForms:
         tab.page.fill(BODY, "x" * 70_000)
         tab.page.click(BUTTON)
         tab.page.wait_for_selector(f"{BUTTON}[data-state=failed] >> text=try again")
-        assert "at most 65536 are allowed" in tab.page.inner_text("#send-coder [data-error]")
+        assert "at most 65536 are allowed" in tab.page.inner_text("#compose [data-error]")
         assert len(tab.page.input_value(BODY)) == 70_000
         served.ask("send", name="coder", body="in between")
-        tab.page.wait_for_selector("#activity >> text=MessageSent")
-        assert tab.page.is_visible("#send-coder [data-error]")
+        tab.page.wait_for_function(REACHED, arg=served.facts()[-1]["position"])
+        assert tab.page.is_visible("#compose [data-error]")
         tab.page.fill(BODY, "shorter")
-        assert not tab.page.is_visible("#send-coder [data-error]")
+        assert not tab.page.is_visible("#compose [data-error]")
         tab.page.click(BUTTON)
         tab.page.wait_for_selector(f"{BUTTON}[data-state=done] >> text=sent")
         assert tab.page.input_value(BODY) == ""
@@ -84,7 +86,7 @@ class TestForms:
         one.page.click(BUTTON)
         one.page.wait_for_selector(f"{BUTTON}[data-state=done]")
         last = served.facts()[-1]["position"]
-        two.page.wait_for_selector(f"#activity li >> text=/^{last} /")
+        two.page.wait_for_function(REACHED, arg=last)
         assert two.page.input_value(BODY) == "a draft"
         assert one.trouble == two.trouble == []
 
@@ -139,12 +141,12 @@ def test_killed_under_an_open_page(chromium: Chromium) -> None:
         page.wait_for_selector("html[data-live=disconnected]")
         page.fill(BODY, "typed while it was away")
         page.click(BUTTON)
-        page.wait_for_selector("#send-coder [data-error] >> text=not sent, the daemon is disconnected")
+        page.wait_for_selector("#compose [data-error] >> text=not sent, the daemon is disconnected")
         served.serve(*own_ports(), *listen)
         served.ask("send", name="coder", body="missed")
         page.wait_for_selector("html[data-live=live]")
         last = served.facts()[-1]["position"]
-        page.wait_for_function("(last) => document.querySelector('#activity li').innerText >= `${last} `", arg=last)
+        page.wait_for_function(REACHED, arg=last)
         assert page.input_value(BODY) == "typed while it was away"
         page.fill(BODY, "sent when it was back")
         page.click(BUTTON)

@@ -49,16 +49,16 @@ def test_without_a_key(served: Served, chromium: Chromium) -> None:
 def test_live(served: Served, chromium: Chromium) -> None:
     """What happens is shown without a reload, and what somebody types meanwhile stays, with the focus."""
     tab = chromium.tab(served)
-    body = tab.page.locator("#send-coder textarea")
+    body = tab.page.locator("#compose-body")
     body.fill("half a sen")
     served.ask("send", name="coder", body="from elsewhere")
     served.ask("spawn", name="late")
-    tab.page.wait_for_selector("#send-late")
+    tab.page.wait_for_selector("#compose-to option[value=late]", state="attached")
     assert body.input_value() == "half a sen"
     assert tab.page.evaluate("document.activeElement.name") == "body"
     body.press_sequentially("tence")
-    tab.page.click("#send-coder button")
-    tab.page.wait_for_selector("#send-coder button[data-state=done] >> text=sent")
+    tab.page.click("#compose button")
+    tab.page.wait_for_selector("#compose button[data-state=done] >> text=sent")
     sent = [fact["data"]["body"] for fact in served.facts("inbox-coder") if fact["type"] == "MessageSent"]
     assert sent[-1] == "half a sentence"
     assert tab.trouble == []

@@ -53,6 +53,11 @@ def test_messages(served: Served, chromium: Chromium) -> None:
         said(served, *PAYLOADS)
         said(served, "the last one")
         page.wait_for_selector("#messages >> text=the last one")
+        page.wait_for_selector("#older")
+        while page.is_visible("#older"):
+            listed = page.locator("#older-mail li").count()
+            page.click("#older")
+            page.wait_for_function("before => document.querySelectorAll('#older-mail li').length > before", arg=listed)
         page.mouse.move(200, 200)
         page.keyboard.press("Tab")
     assert seen == []

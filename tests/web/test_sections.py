@@ -17,8 +17,8 @@ from hyperhive.commands.messages import SendMessage
 from hyperhive.events import codec, messages, questions, turns
 from hyperhive.events.envelope import OPERATOR, actor_of_agent
 from hyperhive.projections.hive import PROJECTIONS
-from hyperhive.web.dashboard import SECTIONS
 from hyperhive.web.sections import Page, Sight
+from hyperhive.web.site import dashboard_of
 from tests.web.seated import ANN, BOB, TOKEN, Seated, seated
 
 LETTER = SendMessage(actor=actor_of_agent("coder"), to="operator", body="<b>hello</b>")
@@ -42,7 +42,7 @@ def counting(there: Seated, kept: dict[str, Any] | None = None) -> tuple[Page, C
 
         return attrs.evolve(section, view=view)
 
-    sections = [counted(section) for section in SECTIONS]
+    sections = [counted(section) for section in dashboard_of(there.holds)]
     return Page("dashboard", sections, there.desk.dispatcher, there.holds.history, lambda: kept or {}), made
 
 
@@ -91,9 +91,9 @@ def test_the_same_again(there: Seated) -> None:
     assert page.section("swarm", may_act=True) is before
 
 
-def test_touches() -> None:
+def test_touches(there: Seated) -> None:
     """Which section a fact touches follows from the views that fold it; every fact touches the activity."""
-    sections = {section.name: section for section in SECTIONS}
+    sections = {section.name: section for section in dashboard_of(there.holds)}
 
     def touched(event: type) -> set[str]:
         return {name for name, section in sections.items() if section.is_touched_by(event)}
@@ -105,10 +105,10 @@ def test_touches() -> None:
     assert not {"messages", "questions", "tombstones"} & touched(turns.StatusChanged)
 
 
-def test_reads_views_that_are_there() -> None:
-    """What a section says that it reads is a view."""
+def test_reads_views_that_are_there(there: Seated) -> None:
+    """A section names views that there are."""
     known = {view.name for view in PROJECTIONS}
-    assert {name for section in SECTIONS for name in section.reads or ()} <= known
+    assert {name for section in dashboard_of(there.holds) for name in section.reads or ()} <= known
 
 
 class TestAnswers:

@@ -22,13 +22,14 @@ PUBLIC = """
 VIEWER = """
     GET /page/dashboard   GET /page/dashboard/{section}   GET /events   GET /metrics
     GET /api/me   GET /api/state   GET /api/journal/{name}   POST /api/agent-key/{name}
-    GET /agent/{name}/api/state   GET /api/approval/{id:int}
+    GET /agent/{name}/api/state   GET /api/approval/{id:int}   GET /page/mail
 """
 OPERATOR = """
     POST /start/{name}   POST /kill/{name}   POST /restart/{name}   POST /rebuild/{name}   POST /destroy/{name}
     POST /lift/{name}   POST /pause/{name}   POST /resume/{name}   POST /revive/{name}   POST /purge-tombstone/{name}
     POST /freeze   POST /thaw   POST /send/{name}   POST /answer-question/{id:int}   POST /cancel-question/{id:int}
     POST /request-spawn   POST /approve/{id:int}   POST /deny/{id:int}   POST /rollback/{name}
+    POST /read-messages   POST /requeue/{name}/{id:int}   POST /drop/{name}/{id:int}   POST /rebuild-outdated
 """
 """Whoever adds a way says here, too, whom it is for."""
 

@@ -1,5 +1,1 @@
-"""The dashboard: its sections, in the order in which they are read."""
-
-from hyperhive.web.dashboard.sections import SECTIONS
-
-__all__ = ["SECTIONS"]
+"""The dashboard: what each of its sections shows."""

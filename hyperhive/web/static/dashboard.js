@@ -6,12 +6,18 @@ import { forget, key, onChange, takeFromAddress } from "./key.js";
 import { Live } from "./live.js";
 import { askForKey, putAway } from "./login.js";
 import { Sections } from "./sections.js";
+import { boardOn, settle } from "./board.js";
+import { showConnection } from "./connection.js";
+import { keysOn } from "./keys.js";
+import { hideLogs, showLogs } from "./logs.js";
+import { openOn, openerOf } from "./open.js";
 import { startCounting } from "./times.js";
+import { look, restore, typeOn } from "./typing.js";
 
 const page = document.getElementById("page");
 let me = null;
 
-const sections = new Sections(page, "/page/dashboard", { onLocked: locked, onChanged: showWho });
+const sections = new Sections(page, "/page/dashboard", { onLocked: locked, onChanged: changed });
 const live = new Live("/events", {
   onEvent: (event) => sections.touch(event.touches),
   onReset: () => sections.touch(null),
@@ -30,12 +36,18 @@ function locked(error) {
 function showState(state) {
   document.documentElement.dataset.live = state.name;
   document.dispatchEvent(new CustomEvent("hive:live", { detail: state }));
-  for (const place of page.querySelectorAll("[data-live-state]")) place.textContent = state.name;
+  showConnection(live);
 }
 
-function showWho() {
+let restored = false;
+
+function changed() {
   for (const place of page.querySelectorAll("[data-me]")) place.textContent = me.name;
-  showState(live.state);
+  showConnection(live);
+  if (!restored) restore(page);
+  restored = true;
+  look(page);
+  settle(page);
 }
 
 async function begin() {
@@ -56,6 +68,14 @@ takeFromAddress();
 actOn(document, { onLocked: locked, isConnected: () => live.state.name !== "disconnected" });
 onChange(() => location.reload());
 startCounting();
+openOn(page, {
+  onOpen: (element) => element.matches(".logs") && showLogs(element, openerOf(element).dataset.logs),
+  onClose: (element) => element.matches(".logs") && hideLogs(element),
+});
+typeOn(page);
+boardOn(page);
+keysOn(document);
+setInterval(() => showConnection(live), 1_000);
 begin();
 
 export { live, sections };

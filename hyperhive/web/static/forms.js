@@ -4,6 +4,8 @@
 //   failed  "try again", and the reason in one sentence beside it; whatever was typed is kept
 
 import { ask, Locked, Refusal } from "./ask.js";
+import { hold, release } from "./held.js";
+import { morph } from "./morph.js";
 
 const DONE_MS = 2_000;
 
@@ -32,7 +34,7 @@ async function submit(form, button, { onDone, onLocked }) {
   const body = new URLSearchParams(new FormData(form, button));
   enter(form, button, "busy", button?.dataset.busy);
   try {
-    const response = await ask(form.getAttribute("action"), { method: "POST", body });
+    const response = await ask(button?.getAttribute("formaction") ?? form.getAttribute("action"), { method: "POST", body });
     const told = await response.json();
     form.reset();
     enter(form, button, "done", button?.dataset.done);
@@ -65,15 +67,13 @@ function errorPlace() {
   return place;
 }
 
-const idle = new WeakMap();
-
 function enter(form, button, state, word) {
   form.dataset.state = state;
   const place = form.querySelector("[data-error]");
   if (place) place.hidden = true;
   if (!button) return;
-  if (!idle.has(button)) {
-    idle.set(button, [...button.childNodes]);
+  if (!button.dataset.state) {
+    hold(button);
     button.style.minWidth = `${button.offsetWidth}px`;
   }
   button.dataset.state = state;
@@ -89,6 +89,6 @@ function settle(form, button) {
   delete button.dataset.state;
   button.removeAttribute("aria-busy");
   button.style.minWidth = "";
-  if (idle.has(button)) button.replaceChildren(...idle.get(button));
-  idle.delete(button);
+  const wanted = release(button);
+  if (wanted) morph(button, wanted);
 }

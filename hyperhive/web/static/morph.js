@@ -1,5 +1,6 @@
 // Changes what is shown into what the daemon wrote, in place: nobody's text, choice, focus, scroll or open block is lost.
 
+import { drop, mayChange } from "./held.js";
 import { Idiomorph } from "./vendor/idiomorph/idiomorph.esm.js";
 
 // The one place where a string becomes markup: what the daemon's templates wrote, escaped there.
@@ -10,6 +11,17 @@ export function parse(markup) {
   return new DOMParser().parseFromString(policy ? policy.createHTML(markup) : markup, "text/html");
 }
 
+/** What a script of the page decides on an element with `data-client`. */
+const CLIENT = new Set(["hidden", "aria-expanded"]);
+
+/** Lets a button that has said how its press went be what the page wants. */
+function quiet(button) {
+  drop(button);
+  delete button.dataset.state;
+  button.removeAttribute("aria-busy");
+  button.style.minWidth = "";
+}
+
 /** Turns an element into another one, as far as nobody is at it. */
 export function morph(element, wanted) {
   Idiomorph.morph(element, wanted, {
@@ -18,16 +30,52 @@ export function morph(element, wanted) {
     callbacks: {
       beforeNodeMorphed,
       beforeNodeRemoved: (node) => !(node instanceof Element && node.matches("[data-error]")),
-      beforeAttributeUpdated: (name, node) =>
-        !(name === "data-state" || name === "open" || (name === "hidden" && node.matches("[data-client]"))),
+      beforeAttributeUpdated: mayUpdate,
     },
   });
+}
+
+const moved = new WeakMap();
+
+/** What somebody decides about is not changed under them: it says that it has moved, and shows the new one when asked. */
+function isMoved(old, wanted) {
+  if (old.dataset.shown === wanted.dataset.shown || old.dataset.moved === "accepted") return false;
+  if (wanted.dataset.shown === undefined) {
+    old.dataset.soon = ""; // it has moved, and the new one is being read
+    return true;
+  }
+  delete old.dataset.soon;
+  moved.set(old, wanted.cloneNode(true));
+  old.dataset.moved = "";
+  old.dispatchEvent(new CustomEvent("hive:moved", { bubbles: true, detail: { was: old.dataset.shown, is: wanted.dataset.shown } }));
+  return true;
+}
+
+/** Shows what has taken the place of what was shown; whatever was typed stays. */
+export function showMoved(element) {
+  const wanted = moved.get(element);
+  if (!wanted) return;
+  moved.delete(element);
+  element.dataset.moved = "accepted";
+  morph(element, wanted);
+}
+
+function mayUpdate(name, node) {
+  if (name === "data-state" || name === "open") return false;
+  // Where the new field has no value, the morph would empty this one, whatever is in it.
+  if (name === "value" && isTouched(node)) return false;
+  return !(CLIENT.has(name) && node.matches("[data-client]"));
 }
 
 function beforeNodeMorphed(old, wanted) {
   if (!(old instanceof Element) || !(wanted instanceof Element)) return true;
   // Kept as it is: what a script of the page looks after, a button that says how it went, the reason of a failure.
-  if (old.matches("[data-keep], button[data-state], [data-error]")) return false;
+  if (old.matches("[data-keep], [data-error]")) return false;
+  if (old.matches("[data-shown]") && isMoved(old, wanted)) return false;
+  if (old.matches("button[data-state]")) {
+    if (!mayChange(old, wanted)) return false;
+    quiet(old);
+  }
   if (old.matches("time[datetime]") && old.getAttribute("datetime") === wanted.getAttribute("datetime")) return false;
   if (isTouched(old)) carryOver(old, wanted);
   return true;

@@ -7,6 +7,7 @@ import { fill } from "./times.js";
 const TOGETHER_MS = 60; // what happens within this is fetched together
 const QUIET_MS = 5_000;
 const PENDING_MS = 2_000;
+const SOON_MS = 250; // something is being read, and there in a moment
 
 export class Sections {
   /** `path` gives the whole page, `path?only=a,b` some of its sections. */
@@ -41,7 +42,8 @@ export class Sections {
   schedule() {
     clearTimeout(this.fallback);
     if (!this.running) return;
-    const waits = this.root.querySelector("[data-pending]") ? PENDING_MS : QUIET_MS;
+    const has = (mark) => this.root.querySelector(mark) !== null;
+    const waits = has("[data-soon]") ? SOON_MS : has("[data-pending]") ? PENDING_MS : QUIET_MS;
     this.fallback = setTimeout(() => this.touch(null), waits);
   }
 

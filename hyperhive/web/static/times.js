@@ -1,7 +1,8 @@
 // Times as they are here, with UTC on hover, and what counts down or up.
-//   <time datetime="…">                       10:42 today, else 21 nov 10:42
+//   <time datetime="…">                       10:42 today, else 21 nov 10:42; with data-clock always 10:42
 //   <span data-deadline="…">                  3m 05s until then
-//   <span data-since="…">                     42s since then
+//   <span data-since="…">                     42s since then; from a minute on without seconds
+//   <span data-ago="…">                       3 days ago
 
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
 const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
@@ -11,7 +12,7 @@ export function fill(root) {
   for (const element of root.querySelectorAll("time[datetime]")) {
     const at = new Date(element.dateTime);
     if (Number.isNaN(at.getTime())) continue;
-    element.textContent = shown(at);
+    element.textContent = element.hasAttribute("data-clock") ? CLOCK.format(at) : shown(at);
     element.title = `${at.toISOString().slice(0, 19).replace("T", " ")} UTC`;
   }
   count(root);
@@ -33,6 +34,21 @@ export function length(seconds) {
   return `${Math.floor(whole / 86_400)}d ${Math.floor(whole / 3_600) % 24}h`;
 }
 
+/** Writes how long something lasts, where seconds matter only at first. */
+export function lasting(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  return whole >= 60 && whole < 3_600 ? `${Math.floor(whole / 60)}m` : length(whole);
+}
+
+/** Writes how long ago something was, to the day. */
+export function ago(seconds) {
+  const days = Math.floor(seconds / 86_400);
+  const some = (number, one) => `${number} ${one}${number === 1 ? "" : "s"} ago`;
+  if (days < 1) return `${lasting(seconds)} ago`;
+  if (days < 60) return some(days, "day");
+  return days < 730 ? some(Math.floor(days / 30), "month") : some(Math.floor(days / 365), "year");
+}
+
 function count(root) {
   const now = Date.now();
   for (const element of root.querySelectorAll("[data-deadline]")) {
@@ -41,7 +57,10 @@ function count(root) {
     element.dataset.urgency = left > 600 ? "far" : left > 60 ? "near" : left > 0 ? "now" : "over";
   }
   for (const element of root.querySelectorAll("[data-since]")) {
-    write(element, length((now - Date.parse(element.dataset.since)) / 1_000));
+    write(element, lasting((now - Date.parse(element.dataset.since)) / 1_000));
+  }
+  for (const element of root.querySelectorAll("[data-ago]")) {
+    write(element, ago((now - Date.parse(element.dataset.ago)) / 1_000));
   }
 }
 

@@ -1,0 +1,363 @@
+"""Every form of the dashboard, pressed in Chromium against a real daemon and real containers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.served import Served, place
+from tests.web.browser import Chromium, Tab, needs_chromium
+
+pytestmark = needs_chromium
+expect.set_options(timeout=30_000)
+
+SETTINGS = ("--set", "manager=true", "--set", "claude.path=/bin/false")
+"""A manager, and sessions that fail at once: what is tested here needs none."""
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    """A daemon with a manager and an agent, in plain processes."""
+    with place() as found:
+        found.serve(*SETTINGS)
+        found.ask("spawn", name="coder")
+        found.until("both run", lambda: len(running(found)) == 2)
+        yield found
+
+
+@pytest.fixture
+def tab(served: Served, chromium: Chromium) -> Iterator[Tab]:
+    """The dashboard, live; nothing that a page must not do was done in the end."""
+    found = chromium.tab(served)
+    found.page.wait_for_selector("#connection[data-live=live]")
+    found.expected = ("status of 409", "status of 404", "status of 422")
+    yield found
+    assert found.trouble == []
+
+
+def running(served: Served) -> list[str]:
+    """Return who runs and has nothing under way."""
+    rows = served.ask("agent_status")["agent_statuses"]
+    return [row["name"] for row in rows if row["running"] and row["pending"] is None]
+
+
+def said(served: Served, name: str, request: dict[str, Any]) -> dict[str, Any]:
+    """Say something on an agent's own socket, as its session would."""
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as client:
+        client.settimeout(30)
+        client.connect(str(served.run / "agents" / name / "agent.sock"))
+        client.sendall(json.dumps(request).encode() + b"\n")
+        reply: dict[str, Any] = json.loads(client.makefile().readline())
+    assert reply["ok"], reply
+    return reply
+
+
+def asked(served: Served, question: str, **more: Any) -> int:
+    """Let the manager ask; return the question's id."""
+    return int(said(served, "manager", {"cmd": "ask_operator", "question": question, **more})["question_id"])
+
+
+def types(served: Served, stream: str) -> list[str]:
+    """Return the types of a stream's facts."""
+    return [fact["type"] for fact in served.facts(stream)]
+
+
+def state_of(page: Page, name: str) -> Any:
+    """Return where a row shows its state."""
+    return page.locator(f"#agent-{name} .c-state > span").first
+
+
+class TestVerbs:
+    """The verbs of a row."""
+
+    def test_stop_and_start(self, served: Served, tab: Tab) -> None:
+        """Stop stops, and its slot becomes start, which starts."""
+        page = tab.page
+        page.click("#first-coder button")
+        expect(state_of(page, "coder")).to_have_text("stopped")
+        expect(page.locator("#first-coder")).to_have_attribute("action", "/start/coder")
+        assert types(served, "agent-coder")[-2:] == ["KillRequested", "KillSucceeded"]
+        expect(page.locator("#first-coder button")).to_have_text("start")
+        page.click("#first-coder button")
+        served.until("it runs", lambda: "coder" in running(served))
+        expect(page.locator("#first-coder button")).to_have_text("stop")
+
+    @pytest.mark.parametrize("verb", ["restart", "rebuild"])
+    def test_restart_and_rebuild(self, served: Served, tab: Tab, verb: str) -> None:
+        """While it is under way the row is pending and its verbs are off; afterwards they are on again."""
+        page = tab.page
+        seen = page.evaluate_handle(
+            """() => { const seen = []; new MutationObserver(() => {
+              const row = document.getElementById("agent-coder");
+              if (row.hasAttribute("data-pending")) seen.push([row.querySelector(".c-state").textContent.trim(),
+                [...row.querySelectorAll(".verbs form button, .verbs .destroys")].every(one => one.disabled
+                  || one.dataset.state)]);
+            }).observe(document.getElementById("page"), { childList: true, subtree: true, attributes: true });
+            return seen; }"""
+        )
+        page.click(f"#{verb}-coder button")
+        served.until("it runs again", lambda: "coder" in running(served))
+        served.until("it was pending", lambda: seen.evaluate("seen => seen.length > 0"))
+        state, off = seen.evaluate("seen => seen[0]")
+        assert state.startswith(f"{verb}ing…")
+        assert off
+        expect(page.locator(f"#{verb}-coder button")).to_have_text(verb, timeout=10_000)
+        expect(page.locator(f"#{verb}-coder button")).to_be_enabled()
+
+    def test_pause_and_resume(self, served: Served, tab: Tab) -> None:
+        """A paused row says so with a badge, and its slot offers resume."""
+        page = tab.page
+        page.click("#pause-coder button")
+        expect(page.locator("#agent-coder .badge >> text=paused")).to_be_visible()
+        expect(page.locator("#pause-coder")).to_have_attribute("action", "/resume/coder")
+        expect(page.locator("#pause-coder button")).to_have_text("resume")
+        page.click("#pause-coder button")
+        expect(page.locator("#agent-coder .badge")).to_have_count(0)
+        assert types(served, "agent-coder")[-2:] == ["AgentPaused", "AgentResumed"]
+
+    def test_the_manager_stays(self, tab: Tab) -> None:
+        """Nobody is offered to destroy the manager."""
+        assert tab.page.locator("#agent-manager .verbs form").count() == 4
+        assert tab.page.locator("#agent-manager .destroys").count() == 0
+
+    def test_refused(self, served: Served, tab: Tab) -> None:
+        """What is refused says why beside its button, which can be pressed again."""
+        page = tab.page
+        page.locator("#restart-coder").evaluate("form => form.setAttribute('action', '/restart/nobody')")
+        page.click("#restart-coder button")
+        expect(page.locator("#restart-coder [data-error]")).to_contain_text("no agent 'nobody'")
+        expect(page.locator("#restart-coder button")).to_have_text("try again")
+        expect(page.locator("#restart-coder button")).to_be_enabled()
+
+
+class TestDestroy:
+    """Soft and hard endings, tombstones."""
+
+    def test_asks_first(self, served: Served, tab: Tab) -> None:
+        """DESTR0Y only asks, with the harmless choice in the focus; keep it keeps it."""
+        page = tab.page
+        before = len(served.facts("agent-coder"))
+        page.click("[data-opens=destroy-coder]")
+        expect(page.locator("#destroy-coder")).to_contain_text(
+            "destroy coder? its notes, login and configuration are kept."
+        )
+        expect(page.locator("[data-closes=destroy-coder]")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.locator("#destroy-coder")).to_be_hidden()
+        expect(page.locator("[data-opens=destroy-coder]")).to_be_focused()
+        assert len(served.facts("agent-coder")) == before
+
+    def test_soft_then_revived_then_purged(self, served: Served, tab: Tab) -> None:
+        """Destroyed, it is a tombstone with what it keeps; revived, it runs; purged by its typed name, it is gone."""
+        page = tab.page
+        served.ask("spawn", name="mole")
+        served.until("it runs", lambda: "mole" in running(served))
+        page.click("[data-opens=destroy-mole]")
+        page.click("#soft-mole button")
+        expect(page.locator("#stone-mole")).to_be_visible()
+        expect(page.locator("#stone-mole .c-size")).to_have_text(re.compile("^[0-9.]+ K?B$"))
+        expect(page.locator("#stone-mole .c-login")).to_have_text("no login")
+        expect(page.locator("#agent-mole")).to_have_count(0)
+        page.click("#revive-mole button")
+        expect(page.locator("#agent-mole .verbs")).to_be_visible()
+        served.until("it runs", lambda: "mole" in running(served))
+        page.click("[data-opens=destroy-mole]")
+        page.click("#soft-mole button")
+        page.click("[data-opens=purge-mole]")
+        wipe = page.locator("#purge-mole button:not([type=button])")
+        expect(wipe).to_be_disabled()
+        page.fill("#purge-mole input", "moel")
+        expect(wipe).to_be_disabled()
+        expect(page.locator("#purge-mole input")).to_have_attribute("title", "that is not “mole”")
+        page.fill("#purge-mole input", "mole")
+        wipe.click()
+        expect(page.locator("#stone-mole")).to_have_count(0)
+        served.until("it is purged", lambda: not (served.data / "agents" / "mole").exists())
+
+    def test_hard(self, served: Served, tab: Tab) -> None:
+        """Beside DESTR0Y the notes are wiped as well, once the name is typed."""
+        page = tab.page
+        served.ask("spawn", name="hare")
+        served.until("it runs", lambda: "hare" in running(served))
+        page.click("[data-opens=destroy-hare]")
+        expect(page.locator("#hard-hare button")).to_be_disabled()
+        page.fill("#wipe-hare", "hare")
+        page.click("#hard-hare button")
+        expect(page.locator("#agent-hare")).to_have_count(0)
+        served.until("it is gone", lambda: not (served.data / "agents" / "hare").exists())
+        expect(page.locator("#stone-hare")).to_have_count(0)
+
+
+class TestQuestions:
+    """Questions of the manager."""
+
+    def test_one_option_and_words(self, served: Served, tab: Tab) -> None:
+        """A radio button and own words are one answer, and the ask gives way to a line that says so."""
+        page = tab.page
+        id_ = asked(served, "how should we ship?", options=["hold", "ship, and open an issue"])
+        page.check(f"#q{id_}-2")
+        page.fill(f"#q{id_}-free", "by friday")
+        expect(page.locator(f"#answer-{id_}[data-ready]")).to_have_count(1)
+        page.click(f"#answer-{id_} button:not([type=button])")
+        expect(page.locator(f"#q{id_}")).to_have_count(0)
+        expect(page.locator(f"#q{id_}-over")).to_contain_text(
+            "answered by operator: “ship, and open an issue, by friday”"
+        )
+        (answered,) = [fact for fact in served.facts(f"question-{id_}") if fact["type"] == "QuestionAnswered"]
+        assert answered["data"]["answer"] == "ship, and open an issue, by friday"
+
+    def test_several_options(self, served: Served, tab: Tab) -> None:
+        """Checkboxes may be several."""
+        page = tab.page
+        id_ = asked(served, "who may read it?", options=["reviewer", "scribe", "archivist"], multi=True)
+        page.check(f"#q{id_}-1")
+        page.check(f"#q{id_}-3")
+        page.click(f"#answer-{id_} button:not([type=button])")
+        expect(page.locator(f"#q{id_}")).to_have_count(0)
+        assert served.facts(f"question-{id_}")[-1]["data"]["answer"] == "reviewer, archivist"
+
+    def test_nothing_is_no_answer(self, served: Served, tab: Tab) -> None:
+        """An answer without anything in it is refused with the reason; the question stays."""
+        page = tab.page
+        id_ = asked(served, "anything?")
+        page.click(f"#answer-{id_} button:not([type=button])")
+        expect(page.locator(f"#answer-{id_} [data-error]")).to_be_visible()
+        expect(page.locator(f"#answer-{id_} button:not([type=button])")).to_have_text("try again")
+        page.fill(f"#q{id_}-free", "yes")
+        expect(page.locator(f"#answer-{id_} [data-error]")).to_be_hidden()
+        page.click(f"#answer-{id_} button:not([type=button])")
+        expect(page.locator(f"#q{id_}")).to_have_count(0)
+
+    def test_cancel(self, served: Served, tab: Tab) -> None:
+        """Cancelling is a form of its own, which first says what the manager will read."""
+        page = tab.page
+        id_ = asked(served, "publish tonight?")
+        page.fill(f"#q{id_}-free", "half a thou")
+        page.click(f"[data-opens=cancel-{id_}]")
+        expect(page.locator(f"#cancel-{id_}")).to_contain_text("manager will read “[cancelled]”")
+        expect(page.locator(f"#answer-{id_}")).to_be_hidden()
+        page.click(f"[data-closes=cancel-{id_}]")
+        expect(page.locator(f"#q{id_}-free")).to_have_value("half a thou")
+        page.click(f"[data-opens=cancel-{id_}]")
+        page.click(f"#cancel-{id_} .destructive")
+        expect(page.locator(f"#q{id_}-over")).to_contain_text("cancelled by operator")
+        assert types(served, f"question-{id_}")[-1] == "QuestionCancelled"
+
+    def test_countdown_to_its_end(self, served: Served, tab: Tab) -> None:
+        """A deadline counts down and at its end the ask gives way, with the focus on the next one."""
+        page = tab.page
+        short = asked(served, "quick?", ttl_seconds=3)
+        other = asked(served, "slow?", ttl_seconds=7_800)
+        expect(page.locator(f"#q{other} [data-deadline]")).to_have_text("2h 10m")
+        expect(page.locator(f"#q{other} [data-deadline]")).to_have_attribute("data-urgency", "far")
+        expect(page.locator(f"#q{short} [data-deadline]")).to_have_attribute("data-urgency", "now")
+        page.focus(f"#q{short}-free")
+        expect(page.locator(f"#q{short}-over")).to_contain_text("expired", timeout=15_000)
+        expect(page.locator(f"#q{other}")).to_be_focused()
+        page.click(f"[data-opens=cancel-{other}]")
+        page.click(f"#cancel-{other} .destructive")
+        expect(page.locator("#questions .empty")).to_be_visible()
+
+    def test_title_counts(self, served: Served, tab: Tab) -> None:
+        """The page's title says how many things wait."""
+        page = tab.page
+        before = int(page.get_attribute("#bar", "data-needs") or "0")
+        id_ = asked(served, "seen?")
+        page.wait_for_function("count => document.title.startsWith(`(${count}) `)", arg=before + 1)
+        page.fill(f"#q{id_}-free", "yes")
+        page.keyboard.press("Control+Enter")
+        expect(page.locator(f"#q{id_}")).to_have_count(0)
+
+
+class TestMail:
+    """The operator's mail."""
+
+    def test_write(self, served: Served, tab: Tab) -> None:
+        """A letter goes to whom was chosen; without words there is nothing to send."""
+        page = tab.page
+        expect(page.locator("#compose button")).to_be_disabled()
+        page.select_option("#compose-to", "coder")
+        expect(page.locator("#compose-body")).to_have_attribute("placeholder", "write to coder")
+        page.fill("#compose-body", "good morning")
+        page.click("#compose button")
+        expect(page.locator("#compose button")).to_have_text("sent")
+        expect(page.locator("#compose-body")).to_have_value("")
+        bodies = [fact["data"]["body"] for fact in served.facts("inbox-coder") if fact["type"] == "MessageSent"]
+        assert bodies[-1] == "good morning"
+
+    def test_read(self, served: Served, tab: Tab) -> None:
+        """What comes in is new until it is marked read."""
+        page = tab.page
+        said(served, "coder", {"cmd": "send", "to": "operator", "body": "done, see /state/notes"})
+        letter = page.locator(".letter.new >> text=done, see /state/notes")
+        expect(letter).to_be_visible()
+        page.click("#read-messages button")
+        expect(letter).to_have_count(0)
+        expect(page.locator(".letter >> text=done, see /state/notes")).to_be_visible()
+
+
+class TestHive:
+    """The hive as a whole."""
+
+    def test_freeze_and_thaw(self, served: Served, tab: Tab) -> None:
+        """One press parks every agent, and the bar says by whom; thaw lets them go on."""
+        page = tab.page
+        page.click("#freeze button")
+        expect(page.locator("#frozen")).to_contain_text("by operator")
+        expect(page.locator("#thaw button")).to_be_visible()
+        page.click("#thaw button")
+        expect(page.locator("#frozen")).to_have_count(0)
+        assert types(served, "hive-hive")[-2:] == ["HiveFrozen", "HiveThawed"]
+
+    def test_logs(self, served: Served, tab: Tab) -> None:
+        """Logs are read once they are opened, by unit and number of lines, and stay open while the row changes."""
+        page = tab.page
+        assert page.locator("#logs-coder .logs-lines").count() == 0
+        page.click("[data-logs=coder]")
+        lines = page.locator("#logs-coder .logs-lines[data-read]")
+        expect(lines).to_contain_text("coder")
+        assert lines.evaluate("one => one.clientHeight") == 288 - 2
+        assert lines.evaluate("one => one.scrollTop + one.clientHeight >= one.scrollHeight - 2")
+        with page.expect_request(lambda request: "unit=hive-ag3nt.service" in request.url):
+            page.select_option("#logs-coder [data-unit]", "hive-ag3nt.service")
+        with page.expect_request(lambda request: "lines=5000" in request.url):
+            page.select_option("#logs-coder [data-lines]", "5000")
+        with page.expect_request(lambda request: "/api/journal/coder" in request.url):
+            page.click("#logs-coder [data-refresh]")
+        page.click("#pause-coder button")
+        expect(page.locator("#pause-coder button")).to_have_text("resume")
+        page.click("#pause-coder button")
+        expect(lines).to_be_visible()
+        expect(page.locator("#logs-coder [data-lines]")).to_have_value("5000")
+        page.click("[data-logs=coder]")
+        expect(lines).to_be_hidden()
+
+    def test_activity(self, served: Served, tab: Tab) -> None:
+        """Facts are told in words, newest first, each with the way to its moment; they can be filtered."""
+        page = tab.page
+        said(served, "coder", {"cmd": "send", "to": "manager", "body": "hello"})
+        newest = page.locator("#facts li[id] >> nth=0")
+        expect(newest).to_contain_text("coder wrote to manager")
+        position = served.facts("inbox-manager")[-1]["position"]
+        expect(newest.locator("a")).to_have_attribute("href", f"/past?at={position}")
+        page.select_option("#activity-about", "kind:hive")
+        kinds = page.eval_on_selector_all("#facts li[id]:not([hidden])", "rows => rows.map(row => row.dataset.kind)")
+        assert set(kinds) == {"hive"}
+        said(served, "coder", {"cmd": "send", "to": "manager", "body": "hello again"})
+        expect(page.locator("#facts li[data-kind=inbox]:not([hidden])")).to_have_count(0)
+
+    def test_agents_page(self, tab: Tab) -> None:
+        """A name leads to the agent's page in a tab of its own, which cannot reach back."""
+        with tab.page.expect_popup() as opened:
+            tab.page.click("#agent-coder a.agent")
+        popup = opened.value
+        popup.wait_for_load_state()
+        assert popup.evaluate("window.opener") is None
+        assert "login=" not in popup.url

@@ -1,0 +1,154 @@
+"""Approvals in Chromium: what is shown is what is decided about, with real repositories behind a real daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import expect
+
+from hyperhive.commands.agents import ReportOutcome
+from hyperhive.commands.approvals import Approve, ReportApplied
+from hyperhive.events.configurations import AgentSettings
+from hyperhive.events.envelope import DAEMON, OPERATOR
+from hyperhive.events.hive import HiveCreated
+from tests.served import Served, place
+from tests.web.browser import Chromium, Tab, needs_chromium
+from tests.web.staged import Told, commit_in, staged
+from tests.web.test_dashboard_acts import SETTINGS, running, said
+
+pytestmark = needs_chromium
+
+TOML = """\
+# coder: writes code, fixes what breaks
+model = "sonnet"
+
+[limits]
+turn_seconds = 600
+"""
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    """A daemon with a manager, in plain processes."""
+    with place() as found:
+        found.serve(*SETTINGS)
+        found.until("the manager runs", lambda: running(found) == ["manager"])
+        yield found
+
+
+@pytest.fixture
+def tab(served: Served, chromium: Chromium) -> Iterator[Tab]:
+    """The dashboard, live."""
+    found = chromium.tab(served)
+    found.page.wait_for_selector("#connection[data-live=live]")
+    found.expected = ("status of 409",)
+    yield found
+    assert found.trouble == []
+
+
+def wanted(served: Served, name: str, content: str, note: str = "") -> int:
+    """Let the manager ask for a changed configuration; return the approval's id."""
+    commit = commit_in(served.data / "proposed" / name, content)
+    request = {"cmd": "request_apply_commit", "agent": name, "commit": commit, "note": note}
+    return int(said(served, "manager", request)["approval_id"])
+
+
+def test_spawn(served: Served, tab: Tab) -> None:
+    """The operator asks for an agent, sees what that is, approves it, and it comes."""
+    page = tab.page
+    page.fill("#request-spawn [name=name]", "coder")
+    page.fill("#request-spawn [name=reason]", "writes code")
+    page.click("#request-spawn button")
+    ask = page.locator("article.approval")
+    expect(ask).to_contain_text("spawn coder")
+    expect(ask).to_contain_text("“writes code”")
+    expect(page.locator("[data-needs]")).to_contain_text("1 approval")
+    page.click("article.approval .btn.main")
+    expect(page.locator("#agent-coder .verbs")).to_be_visible()
+    served.until("it runs", lambda: "coder" in running(served))
+    expect(page.locator("#approvals .empty")).to_be_visible()
+    expect(page.locator("#approvals .over").first).to_contain_text("approved by operator")
+
+
+def test_name_taken(tab: Tab) -> None:
+    """A wish that cannot be had says why beside its button, and keeps what was typed."""
+    page = tab.page
+    page.click("[data-opens=ask-agent]")
+    page.fill("#request-spawn [name=name]", "coder")
+    page.click("#request-spawn button")
+    expect(page.locator("#request-spawn [data-error]")).to_contain_text("coder exists already")
+    expect(page.locator("#request-spawn [name=name]")).to_have_value("coder")
+
+
+def test_diff_then_denied(served: Served, tab: Tab) -> None:
+    """A changed configuration is shown whole, in colour, with the reason; denied with a note, nothing is applied."""
+    page = tab.page
+    number = wanted(served, "coder", TOML, "sonnet gave up twice")
+    ask = page.locator(f"#approval-{number}")
+    expect(ask.locator(".diff .file")).to_contain_text("agent.toml")
+    shown = ask.locator(".diff .l.add code").all_text_contents()
+    assert shown == TOML.splitlines()
+    expect(ask.locator(".hl-c")).to_have_text("# coder: writes code, fixes what breaks")
+    expect(ask.locator(".hl-s")).to_have_text('"sonnet"')
+    expect(ask).to_contain_text("“sonnet gave up twice”")
+    page.fill(f"#note-{number}", "not on a weekend")
+    page.click(f"#approve-{number} [formaction]")
+    expect(ask).to_have_count(0)
+    expect(page.locator(f"#approval-{number}-over")).to_contain_text("denied by operator")
+    assert served.facts(f"approval-{number}")[-1]["data"]["note"] == "not on a weekend"
+    assert served.facts("configuration-coder") == []
+
+
+def test_approved(served: Served, tab: Tab) -> None:
+    """Approved, exactly the shown commit is applied and the container made anew."""
+    page = tab.page
+    number = wanted(served, "coder", TOML.replace("600", "900"))
+    page.click(f"#approve-{number} .btn.main:enabled")
+    applied = served.until("it is applied", lambda: served.facts("configuration-coder"))
+    assert applied[-1]["data"]["settings"]["turn_seconds"] == 900
+    served.until("it is rebuilt", lambda: served.facts("agent-coder")[-1]["type"] == "RebuildSucceeded")
+    expect(page.locator("#agent-coder .c-state")).not_to_contain_text("rebuilding")
+
+
+def test_moved_while_one_looks(chromium: Chromium) -> None:
+    """Where the base moves under somebody who looks, the old diff cannot be approved; the new one comes when asked."""
+    with staged([Told(100, HiveCreated(hive="h1"))]) as stage:
+        first = stage.wish("coder", TOML)
+        stage.dispatch(Approve(actor=OPERATOR, approval=1, seen=True, commit=first, base=None))
+        stage.dispatch(ReportApplied(actor=DAEMON, approval=1, settings=AgentSettings(turn_seconds=600)))
+        stage.dispatch(ReportOutcome(actor=DAEMON, agent="coder", intent=stage.pending("coder")))
+        second = stage.wish("coder", TOML.replace("600", "900"))
+        stage.dispatch(Approve(actor=OPERATOR, approval=2, seen=True, commit=second, base=first))
+        third = stage.wish("coder", TOML.replace("600", "1200"))
+        tab = chromium.tab(stage)
+        page, ask = tab.page, tab.page.locator("#approval-3")
+        expect(ask.locator(".l.del mark")).to_have_text("600")
+        expect(ask.locator(".l.add mark")).to_have_text("1200")
+        page.fill("#note-3", "half a thou")
+        stage.dispatch(ReportApplied(actor=DAEMON, approval=2, settings=AgentSettings(turn_seconds=900)))
+        moved = f"the base moved from {first[:7]} to {second[:7]} while you looked. read the new diff, then decide."
+        expect(ask.locator("[data-stale] p")).to_have_text(moved)
+        expect(ask.locator(".side .btn.main")).to_be_hidden()
+        expect(ask.locator(".diff")).to_be_hidden()
+        page.click("[data-shows-moved]")
+        expect(ask.locator(".l.del mark")).to_have_text("900")
+        expect(page.locator("#note-3")).to_have_value("half a thou")
+        stage.dispatch(ReportOutcome(actor=DAEMON, agent="coder", intent=stage.pending("coder")))
+        page.click("#approve-3 .btn.main")
+        expect(ask).to_have_count(0)
+        expect(page.locator("#approval-3-built")).to_contain_text("approved by operator")
+        granted = stage.facts("approval-3")[-1]
+        assert (granted["data"]["commit"], granted["data"]["base"]) == (third, second)
+        assert tab.trouble == []
+
+
+def test_too_large(served: Served, tab: Tab) -> None:
+    """What cannot be shown whole cannot be approved, and says so; it can be denied."""
+    page = tab.page
+    number = wanted(served, "coder", TOML + "# more\n" * 6_000)
+    ask = page.locator(f"#approval-{number}")
+    expect(ask).to_contain_text("what cannot be shown whole cannot be approved")
+    expect(ask.locator(".btn.main")).to_be_disabled()
+    page.click(f"#approve-{number} [formaction]")
+    expect(ask).to_have_count(0)
