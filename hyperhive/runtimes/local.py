@@ -18,7 +18,7 @@ import attrs
 import structlog
 
 from harness.wire import check_name
-from hyperhive.runtimes import keeper, logs, marks, procfs
+from hyperhive.runtimes import keeper, limits, logs, marks, procfs
 from hyperhive.runtimes.keeper import Launch
 from hyperhive.runtimes.marks import Marked
 from hyperhive.runtimes.procfs import Process
@@ -91,6 +91,9 @@ class Local(abc.ABC):
     @abc.abstractmethod
     def _believed(self, pid: int) -> bool:
         """Whether a mark on this process is ours, rather than set by an agent on a process of its own."""
+
+    def _confine(self, spec: Spec) -> None:  # noqa: B027 - for who has limits
+        """Make what keeps the container within its limits; nothing of it runs yet."""
 
     def _check(self, spec: Spec) -> None:
         """Raise `InvalidSpec` where the spec's directories will not do."""
@@ -246,6 +249,9 @@ class Local(abc.ABC):
         offset = spec.log.stat().st_size if spec.log.exists() else 0
         exit_file = self._records.exit_file(spec.name)
         exit_file.unlink(missing_ok=True)
+        if what.groups:
+            self._records.write_groups(spec.name, what.groups)
+        self._confine(spec)
         # Not in a thread: who cancels this would leave the thread with a closed lock. It takes some 3 ms.
         launched = keeper.launch(
             what,
@@ -306,6 +312,7 @@ class Local(abc.ABC):
             left = marks.with_descendants([*left, *(marked.process for marked in found.get(name, []))])
             if not left:
                 self._reap_children()
+                limits.remove(self._records.groups(name))
                 return
             for process in left:
                 procfs.send(process, signal.SIGKILL)
