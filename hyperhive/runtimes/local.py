@@ -41,7 +41,7 @@ KILL_SECONDS = 10.0
 """For killed processes to be gone; only one that hangs in the kernel needs longer."""
 
 _OUTPUT_SECONDS = 1.0
-"""For the last words of a program that failed at once to reach its log."""
+"""For the last words of a program that failed at once to reach its log, or for its cgroups to be empty."""
 _FIRST_LOOK_SECONDS = 0.002
 _LAST_LOOK_SECONDS = 0.1
 
@@ -312,12 +312,20 @@ class Local(abc.ABC):
             left = marks.with_descendants([*left, *(marked.process for marked in found.get(name, []))])
             if not left:
                 self._reap_children()
-                limits.remove(self._records.groups(name))
+                await self._leave_groups(name)
                 return
             for process in left:
                 procfs.send(process, signal.SIGKILL)
         numbers = " ".join(str(process.pid) for process in left)
         raise RuntimeTimeout(f"{container_name(name)} did not die: process {numbers}", deadline_seconds=KILL_SECONDS)
+
+    async def _leave_groups(self, name: str) -> None:
+        """Remove the cgroups in which nothing lives any more; the kernel needs a moment to see that."""
+        async for _ in _looks(_OUTPUT_SECONDS):
+            groups = [group for group in self._records.groups(name) if group.is_dir()]
+            if not groups:
+                return
+            limits.remove(groups)
 
     def _reap_children(self) -> None:
         self._children = [child for child in self._children if child.poll() is None]

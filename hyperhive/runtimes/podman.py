@@ -123,9 +123,10 @@ class Podman(Local):
         """Kill the processes, and let podman forget its container."""
         await super()._kill(name, tree)
         pid_file = self._pid_file(name)
-        if self._tool is None or not pid_file.exists():
+        if not pid_file.exists():
             return
-        argv = (*self._tool.argv, "rm", "--force", "--ignore", "--time", "0", self._called(name))
+        tool = await self._find()
+        argv = (*tool.argv, "rm", "--force", "--ignore", "--time", "0", self._called(name))
         await self._do(argv, _REMOVE_SECONDS)
         pid_file.unlink(missing_ok=True)
 

@@ -48,6 +48,7 @@ ATTEMPTS: Mapping[str, str] = MappingProxyType(
         "clock": "set the clock",
         "terminal": "type into the daemon's terminal",
         "planted_code": "let code that it planted run in the next harness",
+        "planted_shell": "let its own ~/.profile and ~/.bashrc run with its next commands",
         "host_paths": "learn paths of the host from its mounts",
         "host_load": "learn the host's memory, load and kernel",
     }
@@ -55,12 +56,13 @@ ATTEMPTS: Mapping[str, str] = MappingProxyType(
 """Each attempt by its name, in words."""
 
 _PATHS = "the mounts name the directories that they come from"
+_SHELL = "Claude's shell is a login shell; they run inside, with no more rights than the agent's commands have"
 _LOAD = "/proc shows the whole machine's memory and load; there is one kernel"
 
 ACCEPTED: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
-        "bubblewrap": MappingProxyType({"host_paths": _PATHS, "host_load": _LOAD}),
-        "podman": MappingProxyType({"host_paths": _PATHS, "host_load": _LOAD}),
+        "bubblewrap": MappingProxyType({"planted_shell": _SHELL, "host_paths": _PATHS, "host_load": _LOAD}),
+        "podman": MappingProxyType({"planted_shell": _SHELL, "host_paths": _PATHS, "host_load": _LOAD}),
         "process": MappingProxyType(
             dict.fromkeys(ATTEMPTS, "nothing keeps an agent from what the daemon's user can do")
         ),
