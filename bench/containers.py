@@ -87,6 +87,15 @@ async def measure(name: str, place: Path) -> None:
     if not probe.ok:
         note(f"{name} does not work here: {probe.detail}")
         return
+    try:
+        await figures(name, runtime, place)
+    finally:
+        for container in await runtime.list():
+            await runtime.stop(container.name, 0)
+
+
+async def figures(name: str, runtime: Runtime, place: Path) -> None:
+    """Measure a runtime that works; what it leaves running is stopped by who called."""
     taken = []
     for generation in range(STARTS + 1):
         taken.append(await start(runtime, spec_of(place, "coder", generation)))
@@ -103,8 +112,6 @@ async def measure(name: str, place: Path) -> None:
     everything = with_descendants([found for found in named if found is not None])
     each_mb = held([process.pid for process in everything]) / TOGETHER
     note(f"{name}, memory of an idle agent with all beside it: {number(each_mb)} MB")
-    for spec in specs:
-        await runtime.stop(spec.name, 0)
 
 
 def main() -> None:
