@@ -40,7 +40,7 @@ demo: $(VENV)/.runtime
 	@$(VENV)/bin/hyperhive demo
 
 test: $(VENV)/.dev
-	@sh .ci/system-packages bubblewrap chromium git strace
+	@sh .ci/system-packages bubblewrap chromium git strace podman runc catatonit uidmap
 	@$(VENV)/bin/python -m pytest $(PYTEST)
 
 # The benchmarks are typed, too, and so are the peers that they import.

@@ -8,7 +8,20 @@ import time
 import traceback
 
 NAMES = (
-    *("append", "commands", "size", "archive", "replay", "start", "wakeup", "memory", "tokens", "turn", "help"),
+    *(
+        "append",
+        "commands",
+        "size",
+        "archive",
+        "replay",
+        "start",
+        "wakeup",
+        "memory",
+        "containers",
+        "tokens",
+        "turn",
+        "help",
+    ),
     *("stream", "state", "pages"),
 )
 

@@ -39,7 +39,9 @@ async def main(place: Path, count: int) -> None:
     )
     history = History(directories.hive_db)
     proposals = Proposals(dispatcher, Repositories(directories.data), history)
-    sessions = Sessions(hive=hive, claude=ClaudeConfig(), isolated=True, directories=directories, rehearsal_url=None)
+    sessions = Sessions(
+        hive=hive, claude=ClaudeConfig(), isolates=lambda _name: True, directories=directories, rehearsal_url=None
+    )
     host = Host(
         dispatcher=dispatcher,
         streams=TurnStreams(directories.stream_db),

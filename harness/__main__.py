@@ -9,6 +9,7 @@ import threading
 import time
 
 from harness import processes
+from harness.egress import Egress
 from harness.link import Link
 from harness.log import log
 from harness.loop import Loop
@@ -35,6 +36,13 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     threading.excepthook = _end_on_defect
     processes.adopt_orphans()
+    egress = Egress.from_environment(os.environ)
+    try:
+        # For `claude` and all that it starts.
+        os.environ.update(egress.open())
+    except OSError as error:
+        log("no_way_out", error=error)
+        return 1
     link = Link(place.socket)
     loop = Loop()
     spool = Spool(link)
@@ -42,7 +50,7 @@ def main() -> int:
     link.open()
     spool.open()
     log("harness_started", agent=place.agent, run=spool.run)
-    Turns(place, link, loop, spool).run()
+    Turns(place, link, loop, spool, egress).run()
     spool.close()
     link.close()
     log("harness_stopped", agent=place.agent)

@@ -11,6 +11,7 @@ from harness import envelope, failures, wire
 from harness.backoff import Backoff
 from harness.child import Child, Message
 from harness.control import Control
+from harness.egress import Egress
 from harness.failures import Kind
 from harness.link import Call, Closed, Link, Refused
 from harness.log import log
@@ -31,10 +32,11 @@ RELEASE_SECONDS = 1.0
 class Turns:
     """One harness's life; all of it runs in the main thread."""
 
-    def __init__(self, place: Place, link: Link, loop: Loop, spool: Spool) -> None:
+    def __init__(self, place: Place, link: Link, loop: Loop, spool: Spool, egress: Egress) -> None:
         self._link = link
         self._loop = loop
         self._spool = spool
+        self._egress = egress
         self._held: dict[int, wire.Mail] = {}
         self._tried: set[int] = set()
         self._outcome: Outcome | None = None
@@ -143,6 +145,7 @@ class Turns:
 
     def _turn(self, spec: SessionSpec) -> Outcome:
         self._outcome = None
+        self._egress.reach(spec.env.get("ANTHROPIC_BASE_URL"))
         try:
             warm = self._sessions.ready(spec)
         except OSError as error:

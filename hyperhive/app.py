@@ -23,7 +23,7 @@ from hyperhive.claude import ClaudeMissing, find_claude
 from hyperhive.commands.agents import SpawnAgent
 from hyperhive.commands.daemon import CreateHive, RecordDaemonStart, RecordDaemonStop
 from hyperhive.commands.dispatcher import Dispatcher
-from hyperhive.commands.errors import Refused
+from hyperhive.commands.errors import Invalid, Refused, Unavailable
 from hyperhive.config import Config, Directories, DirectoryError
 from hyperhive.daemon.alone import AnotherDaemon, alone
 from hyperhive.daemon.archivist import Archivist
@@ -33,6 +33,9 @@ from hyperhive.daemon.notify import Notifier
 from hyperhive.daemon.sessions import Sessions
 from hyperhive.daemon.settings import Settings
 from hyperhive.daemon.signals import listen_to_signals
+from hyperhive.egress.policy import model_of
+from hyperhive.egress.proxy import Proxy
+from hyperhive.egress.telling import Telling
 from hyperhive.events.envelope import DAEMON, MANAGER
 from hyperhive.events.log import LogDamaged, LogFailed, LogFull
 from hyperhive.homes.homes import Homes
@@ -52,8 +55,9 @@ from hyperhive.reactors.retention import INTERVAL_SECONDS, Retention
 from hyperhive.rehearsal.scenario import ScenarioError, load_scenario
 from hyperhive.rehearsal.server import serve_rehearsal
 from hyperhive.repositories.repositories import Repositories
-from hyperhive.runtimes.choose import choose
-from hyperhive.runtimes.protocol import Runtime, RuntimeTrouble
+from hyperhive.runtimes.choose import build, choose, used
+from hyperhive.runtimes.protocol import RuntimeTrouble, RuntimeUnavailable, UnknownRuntime
+from hyperhive.runtimes.several import Several
 from hyperhive.sockets import host as host_socket
 from hyperhive.sockets.agent import Host
 from hyperhive.sockets.lines import LineServer, Protocol
@@ -142,7 +146,14 @@ async def _serve(settings: Settings, directories: Directories, rehearse: Path | 
         )
         dispatcher.listen(narrate)
         hive_id = await _identity(dispatcher)
-        runtime = await choose(settings.config.runtime, run_dir=directories.run, hive=hive_id)
+        default, probe = await choose(settings.config.runtime, run_dir=directories.run, hive=hive_id)
+        log.info("runtime_chosen", runtime=default.name, asked=settings.config.runtime, found=probe.detail)
+        runtime = Several(
+            default,
+            build=lambda name: build(name, run_dir=directories.run, hive=hive_id),
+            used=used(directories.run),
+            chosen=lambda name: agent.runtime if (agent := hive.agents.get(name)) is not None else None,
+        )
         await dispatcher.dispatch(RecordDaemonStart(actor=DAEMON, release=version(), runtime=runtime.name))
         async with contextlib.AsyncExitStack() as stack:
             watching = asyncio.create_task(notifier.watch())
@@ -189,7 +200,7 @@ class Daemon:
         settings: Settings,
         directories: Directories,
         dispatcher: Dispatcher,
-        runtime: Runtime,
+        runtime: Several,
         stack: contextlib.AsyncExitStack,
     ) -> None:
         self._settings = settings
@@ -270,7 +281,7 @@ class Daemon:
             return Sessions(
                 hive=hive,
                 claude=self._config.claude,
-                isolated=self._runtime.isolated,
+                isolates=self._runtime.isolates,
                 directories=self._directories,
                 rehearsal_url=rehearsal_url,
                 agents_may_ask=self._config.questions,
@@ -287,12 +298,25 @@ class Daemon:
         )
         homes = Homes(self._directories, host, self._proposals, **_of_homes(self._config))
         self._settings.follow(lambda config: homes.adjust(**_of_homes(config)))
+        self._connect_egress(homes, rehearsal_url)
         self._drains.append(homes.drain)
         self._stack.push_async_callback(homes.close_all)
         for agent in hive.agents.values():
             if agent.running or agent.pending is not None:
                 await homes.open(agent.name)
         return homes
+
+    def _connect_egress(self, homes: Homes, rehearsal_url: str | None) -> None:
+        """Give agents without a network their way out."""
+        telling = Telling(self._dispatcher, clock=time.monotonic)
+        self._stack.push_async_callback(telling.drain)
+        homes.connect(
+            Proxy(
+                policy=homes.egress_of,
+                model=lambda: model_of(rehearsal_url or self._config.claude.base_url),
+                blocked=telling,
+            )
+        )
 
     async def _open_http(self) -> Links:
         listener = await bind(*self._config.listen_address)
@@ -333,12 +357,22 @@ class Daemon:
             claude = await asyncio.to_thread(find_claude, self._config.claude.path)
             return list(await self._runtime.command(spec, (str(claude), "/login"), environment={"TERM": "xterm"}))
 
+        async def try_runtime(name: str, runtime: str) -> str:
+            try:
+                await self._runtime.try_(runtime)
+            except UnknownRuntime as error:
+                raise Invalid(str(error)) from error
+            except RuntimeUnavailable as error:
+                raise Unavailable(str(error)) from error
+            return await self._runtime.where(name)
+
         daemon = host_socket.Daemon(
             dispatcher=self._dispatcher,
             history=self._history,
             proposals=self._proposals,
             log_path=lambda name: str(self._directories.agent_log(name)),
             login=login,
+            try_runtime=try_runtime,
             kept=self._tombstones.known,
             home_url=self.url,
             archive=Archivist(self._dispatcher, self._directories.hive_db).next,
@@ -404,6 +438,8 @@ def _of_homes(config: Config) -> dict[str, Any]:
         "max_connections": config.limits.connections_per_socket,
         "ports": config.ports,
         "readable": () if path is None else (path,),
+        "limits": config.container.limits,
+        "egress": config.egress.policy,
     }
 
 

@@ -26,7 +26,8 @@ from hyperhive.config import (
 )
 from hyperhive.config.directories import check_root, check_run_length
 
-OK, WARN, FAIL = "ok", "warn", "fail"
+OK, WARN, FAIL, NOTE = "ok", "warn", "fail", "note"
+_CONFINE = 'runtime = "auto" confines agents'
 _OLDEST_PYTHON = (3, 11)
 _VERSION_SECONDS = 20
 _GIB = 1024**3
@@ -44,8 +45,8 @@ class Check(NamedTuple):
     remedy: str = ""
 
 
-def every() -> Iterator[Check]:
-    """Look at everything, in the order in which a hive needs it."""
+def every(*, quick: bool = False) -> Iterator[Check]:
+    """Look at everything, in the order in which a hive needs it; quickly: only at the runtime that is configured."""
     yield python()
     try:
         directories = places.directories()
@@ -63,7 +64,12 @@ def every() -> Iterator[Check]:
     yield run_directory(directories)
     yield disk(directories)
     yield database(directories)
-    yield sandbox(config)
+    confined = sandbox(config)
+    yield confined
+    if not quick:
+        yield from runtimes()
+    if confined.state != FAIL:
+        yield accepted(config, confined.found.partition(":")[0])
     yield git()
     yield claude(config)
     yield credentials(config, directories)
@@ -142,18 +148,39 @@ def database(directories: Directories) -> Check:
 
 def sandbox(config: Config) -> Check:
     """Try for real whether agents can be confined here, or whether that was given up by name."""
-    from hyperhive.runtimes.choose import AUTO, DEFAULT, build  # noqa: PLC0415 - structlog, 0.3 s
+    from hyperhive.runtimes.choose import choose  # noqa: PLC0415 - structlog, 0.3 s
+    from hyperhive.runtimes.protocol import RuntimeUnavailable  # noqa: PLC0415 - likewise
 
-    asked = DEFAULT if config.runtime == AUTO else config.runtime
     with tempfile.TemporaryDirectory(prefix="hyperhive-doctor-") as place:
-        runtime = build(asked, run_dir=Path(place), hive="doctor")
-        probe = asyncio.run(runtime.probe())
-    if not probe.ok:
-        away = "or give the sandbox up with --runtime process"
-        return Check("sandbox", FAIL, f"{asked}: {probe.detail}", f"{probe.remedy} {away}".strip())
-    if not runtime.isolated:
-        return Check("sandbox", WARN, f"{asked}: {probe.detail}", 'runtime = "auto" confines agents')
-    return Check("sandbox", OK, f"{asked}: {probe.detail}")
+        try:
+            runtime, probe = asyncio.run(choose(config.runtime, run_dir=Path(place), hive="doctor"))
+        except RuntimeUnavailable as error:
+            away = "or give the sandbox up with --runtime process"
+            return Check("sandbox", FAIL, f"{error.name}: {error.probe.detail}", f"{error.probe.remedy} {away}".strip())
+    found = f"{runtime.name}: {probe.detail}"
+    return Check("sandbox", OK, found) if runtime.isolated else Check("sandbox", WARN, found, _CONFINE)
+
+
+def runtimes() -> Iterator[Check]:
+    """Try every runtime, for an agent that is to be moved; what does not work here says why."""
+    from hyperhive.runtimes.choose import NAMES, build  # noqa: PLC0415 - as above
+
+    with tempfile.TemporaryDirectory(prefix="hyperhive-doctor-") as place:
+        for name in NAMES:
+            probe = asyncio.run(build(name, run_dir=Path(place), hive="doctor").probe())
+            yield Check(f"  {name}", NOTE, f"{'works' if probe.ok else 'does not work'}: {probe.detail}", probe.remedy)
+
+
+def accepted(config: Config, chosen: str) -> Check:
+    """Say what the chosen runtime does not refuse an agent, and what the network lets it reach."""
+    from hyperhive.runtimes.confinement import EgressPolicy  # noqa: PLC0415 - as above
+    from hyperhive.runtimes.weaknesses import ACCEPTED, ATTEMPTS  # noqa: PLC0415 - as above
+
+    known = ACCEPTED.get(chosen, {})
+    words = "everything" if known.keys() == ATTEMPTS.keys() else "; ".join(ATTEMPTS[name] for name in known)
+    if EgressPolicy(config.egress.default) is EgressPolicy.HOST and words != "everything":
+        words += "; whatever the host's own network allows (egress.default is host)"
+    return Check("accepted", NOTE, f"an agent in {chosen} can: {words or 'nothing that is tried'}", "docs/runtimes.md")
 
 
 def claude(config: Config) -> Check:

@@ -39,6 +39,7 @@ COMMANDS: dict[str, Entry] = {
     "kill": Entry("Agents", "lifecycle:kill", "Stop agents; their notes and sessions stay."),
     "restart": Entry("Agents", "lifecycle:restart", "Stop agents and start them again."),
     "rebuild": Entry("Agents", "lifecycle:rebuild", "Make the containers of agents anew and start them."),
+    "move": Entry("Agents", "move:move", "Let an agent live in another runtime; its state stays."),
     "destroy": Entry("Agents", "destroy:destroy", "Remove an agent; what it kept stays unless purged."),
     "tombstones": Entry("Agents", "tombstones:tombstones", "List destroyed agents, and what each one kept."),
     "revive": Entry("Agents", "tombstones:revive", "Make an agent again of what a destroyed one kept."),

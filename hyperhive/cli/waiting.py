@@ -24,6 +24,7 @@ _DONE = {
     "start": "runs",
     "restart": "runs again",
     "rebuild": "runs, made anew",
+    "move": "lives there now",
     "kill": "is stopped",
     "destroy": "is gone",
     "purge": "is wiped",

@@ -89,6 +89,15 @@ class InterruptTurn(Action):
 
 
 @attrs.frozen(kw_only=True)
+class MoveAgent(Action):
+    """Let an agent live in another runtime; its state stays."""
+
+    runtime: str
+    here: str
+    """The runtime that its container is in now."""
+
+
+@attrs.frozen(kw_only=True)
 class ReportOutcome(Command):
     """The lifecycle reactor has done, or could not do, what the intent at position ``intent`` asked for."""
 
@@ -301,6 +310,19 @@ def interrupt_turn(hive: Hive, command: InterruptTurn) -> list[Fact]:
     session = hive.sessions.get(command.agent)
     running = session is not None and session.turn is not None
     return [TurnInterruptRequested(agent=command.agent)] if running else []
+
+
+def move(hive: Hive, command: MoveAgent) -> list[Fact]:
+    """Choose the runtime; a running container is made anew there, a stopped one when it starts."""
+    agent = require_container(hive, command.agent)
+    if agent.pending is not None:
+        raise Conflict(f"{agent.name} is {agent.pending.value}; wait for it to end")
+    if agent.runtime == command.runtime:
+        return []
+    moved = facts.AgentMoved(agent=agent.name, runtime=command.runtime)
+    if not agent.running or command.here == command.runtime:
+        return [moved]
+    return [moved, facts.RebuildRequested(agent=agent.name)]
 
 
 def report_outcome(hive: Hive, command: ReportOutcome) -> list[Fact]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.wire import OPERATOR
-from hyperhive.commands import agents, approvals, daemon, messages, operators, questions, reports, retention
+from hyperhive.commands import agents, approvals, daemon, egress, messages, operators, questions, reports, retention
 from hyperhive.commands.command import Command
 from hyperhive.commands.errors import Forbidden
 from hyperhive.events.envelope import Role
@@ -32,6 +32,7 @@ MAY: dict[type[Command], frozenset[Role]] = {
     agents.LiftQuarantine: _PEOPLE,
     agents.SetPaused: _PEOPLE,
     agents.InterruptTurn: _PEOPLE,
+    agents.MoveAgent: _PEOPLE,
     agents.ReportOutcome: _DAEMON,
     agents.ReportCrash: _DAEMON,
     agents.ReportLoss: _DAEMON,
@@ -59,6 +60,7 @@ MAY: dict[type[Command], frozenset[Role]] = {
     operators.RemoveOperator: _PEOPLE,
     retention.ForgetMessages: _DAEMON,
     retention.ReportStreamsTrimmed: _DAEMON,
+    egress.ReportEgressBlocked: _DAEMON,
 }
 """By command: the roles that may give it at all. A command that does not stand here may be given by nobody."""
 

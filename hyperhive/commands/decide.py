@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hyperhive.commands import agents, approvals, daemon, messages, operators, questions, reports, retention
+from hyperhive.commands import agents, approvals, daemon, egress, messages, operators, questions, reports, retention
 from hyperhive.commands.authority import authorize
 from hyperhive.commands.command import Command
 from hyperhive.events.envelope import Cause, Fact
@@ -30,6 +30,7 @@ DECIDERS: dict[type[Command], Callable[[Hive, Any], list[Fact]]] = {
     agents.LiftQuarantine: agents.lift_quarantine,
     agents.SetPaused: agents.set_paused,
     agents.InterruptTurn: agents.interrupt_turn,
+    agents.MoveAgent: agents.move,
     agents.ReportOutcome: agents.report_outcome,
     agents.ReportCrash: agents.report_crash,
     agents.ReportLoss: agents.report_loss,
@@ -57,6 +58,7 @@ DECIDERS: dict[type[Command], Callable[[Hive, Any], list[Fact]]] = {
     operators.RemoveOperator: operators.remove,
     retention.ForgetMessages: retention.forget_messages,
     retention.ReportStreamsTrimmed: retention.streams_trimmed,
+    egress.ReportEgressBlocked: egress.blocked,
 }
 
 

@@ -144,6 +144,24 @@ def origin() -> Rule:
     return Rule(right="scheme and host, such as https://hive.example.org or https://10.0.0.5:7000", accept=accept)
 
 
+def words(check: Callable[[str], object], right: str) -> Rule:
+    """Accept a list of words that pass a check, which raises `ValueError`; as text they stand between commas."""
+
+    def accept(value: object, _base: Path) -> tuple[str, ...]:
+        if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+            raise Refused
+        for each in value:
+            try:
+                check(each)
+            except ValueError as error:
+                raise Refused(str(error)) from None
+        return tuple(value)
+
+    return Rule(
+        right=right, accept=accept, from_text=lambda text: [each.strip() for each in text.split(",") if each.strip()]
+    )
+
+
 def address() -> Rule:
     """Accept HOST:PORT to listen on; port 0 lets the system choose."""
 

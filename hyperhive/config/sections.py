@@ -11,6 +11,7 @@ import attrs
 
 from hyperhive.config import rules
 from hyperhive.config.rules import Rule
+from hyperhive.runtimes.confinement import Egress, EgressPolicy, Limits, check_host
 
 DAY_SECONDS = 86_400
 
@@ -133,6 +134,53 @@ class LogConfig:
 
 
 @attrs.frozen(kw_only=True)
+class ContainerConfig:
+    """What each agent's container may use of the host, where its own configuration does not say."""
+
+    memory_mb: int | None = attrs.field(
+        default=4096, metadata=key(rules.whole(64, 16_777_216), "memory of all processes of one agent, in MiB")
+    )
+    cpu_percent: int | None = attrs.field(
+        default=None, metadata=key(rules.whole(1, 102_400), "of one core: 150 is one and a half; unset: no limit")
+    )
+    tasks: int | None = attrs.field(
+        default=1024, metadata=key(rules.whole(16, 4_194_304), "processes and threads of one agent")
+    )
+
+    @property
+    def limits(self) -> Limits:
+        """The same, as a runtime takes it."""
+        memory_bytes = None if self.memory_mb is None else self.memory_mb << 20
+        return Limits(memory_bytes=memory_bytes, cpu_percent=self.cpu_percent, tasks=self.tasks)
+
+
+@attrs.frozen(kw_only=True)
+class EgressConfig:
+    """Where agents' connections may go, where their own configuration does not say."""
+
+    default: str = attrs.field(
+        default=EgressPolicy.NONE.value,
+        metadata=key(
+            rules.choice(*(policy.value for policy in EgressPolicy)),
+            "none: to the model's API alone; allowlist: to the hosts below, too; host: wherever this host may go",
+        ),
+    )
+    hosts: tuple[str, ...] = attrs.field(
+        default=(),
+        metadata=key(
+            rules.words(check_host, "a list of hosts: name, *.name or name:port (443 without)"),
+            "with default = allowlist",
+        ),
+    )
+
+    @property
+    def policy(self) -> Egress:
+        """The same, as a runtime takes it; the hosts of a list that is not in force say nothing."""
+        policy = EgressPolicy(self.default)
+        return Egress(policy=policy, hosts=self.hosts if policy is EgressPolicy.ALLOWLIST else ())
+
+
+@attrs.frozen(kw_only=True)
 class Config:
     """All that an operator may set, and where each value came from (``origins``, by dotted key)."""
 
@@ -142,8 +190,8 @@ class Config:
     runtime: str = attrs.field(
         default="auto",
         metadata=key(
-            rules.choice("auto", "bubblewrap", "process"),
-            "where agents live; auto: the sandbox that works here, never process",
+            rules.choice("auto", "bubblewrap", "podman", "process"),
+            "where agents live; auto: the strongest that works here, never process",
         ),
     )
     manager: bool = attrs.field(
@@ -154,6 +202,8 @@ class Config:
     )
     claude: ClaudeConfig = ClaudeConfig()
     limits: LimitsConfig = LimitsConfig()
+    container: ContainerConfig = ContainerConfig()
+    egress: EgressConfig = EgressConfig()
     retention: RetentionConfig = RetentionConfig()
     crash_watch: CrashWatchConfig = CrashWatchConfig()
     ports: PortsConfig = PortsConfig()
@@ -182,6 +232,8 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
     {
         "claude": ClaudeConfig,
         "limits": LimitsConfig,
+        "container": ContainerConfig,
+        "egress": EgressConfig,
         "retention": RetentionConfig,
         "crash_watch": CrashWatchConfig,
         "ports": PortsConfig,

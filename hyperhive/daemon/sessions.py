@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -34,8 +34,8 @@ class Sessions:
 
     hive: Hive
     claude: ClaudeConfig
-    isolated: bool
-    """Whether the runtime keeps an agent from the rest of the host; only then a session runs without prompts."""
+    isolates: Callable[[str], bool]
+    """Whether an agent's runtime keeps it from the rest of the host; only then its sessions run without prompts."""
     directories: Directories
     rehearsal_url: str | None
     agents_may_ask: bool = False
@@ -49,7 +49,7 @@ class Sessions:
             "role": "manager" if name == MANAGER else "agent",
             "model": settings.model or self.claude.model,
             "env": {**dict(settings.environment), **self._environment(name)},
-            "permission_mode": _BYPASS if self.isolated else self.claude.permission_mode,
+            "permission_mode": _BYPASS if self.isolates(name) else self.claude.permission_mode,
             "allowed_tools": [],
             "tools": self._tools(name),
             "mcp_servers": {server.name: self._server(name, server) for server in settings.mcp},
@@ -72,8 +72,8 @@ class Sessions:
     def _server(self, name: str, server: McpServer) -> dict[str, Any]:
         """Return how a tool server is started, with the places as the agent's container has them."""
         places = {
-            "{config}": config_seen(self.directories.agent_config(name), isolated=self.isolated),
-            "{state}": state_seen(self.directories.agent_state(name), isolated=self.isolated),
+            "{config}": config_seen(self.directories.agent_config(name), isolated=self.isolates(name)),
+            "{state}": state_seen(self.directories.agent_state(name), isolated=self.isolates(name)),
         }
         return {
             "command": _placed(server.command, places),
@@ -84,7 +84,7 @@ class Sessions:
     def _proposing(self, name: str) -> str:
         if name != MANAGER:
             return ""
-        place = proposed_seen(self.directories.data / "proposed", isolated=self.isolated)
+        place = proposed_seen(self.directories.data / "proposed", isolated=self.isolates(name))
         return _PROPOSING.replace("{proposed}", place)
 
     def _environment(self, name: str) -> Mapping[str, str]:

@@ -168,6 +168,13 @@ class AgentResumed(AgentFact):
 
 
 @attrs.frozen(kw_only=True)
+class AgentMoved(AgentFact):
+    """Its container is to be made in another runtime from now on; its state stays."""
+
+    runtime: str
+
+
+@attrs.frozen(kw_only=True)
 class ContainerLost(AgentFact):
     """A daemon that started found no container where the log says that one runs (a reboot, for one)."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from hyperhive.events import agents, approvals, configurations, hive, messages, operators, questions, turns
+from hyperhive.events import agents, approvals, configurations, egress, hive, messages, operators, questions, turns
 
 _ABSTRACT = {
     agents.AgentFact,
@@ -31,7 +31,7 @@ _ABSTRACT = {
 
 TYPES: dict[str, type] = {
     cls.__name__: cls
-    for module in (hive, agents, messages, turns, questions, approvals, configurations, operators)
+    for module in (hive, agents, messages, turns, questions, approvals, configurations, operators, egress)
     for cls in vars(module).values()
     if isinstance(cls, type) and attrs.has(cls) and cls not in _ABSTRACT
 }

@@ -34,6 +34,7 @@ KEPT: dict[str, frozenset[str]] = {
     "ConfigurationApplied": frozenset({"commit", "base"}),
     "ConfigurationReverted": frozenset({"commit", "failed"}),
     "OperatorAdded": frozenset({"role"}),
+    "AgentMoved": frozenset({"runtime"}),
 }
 """By type: what else stays. So bodies, questions, options, answers, errors, reasons, what a status says, and the
 details of a login or an unknown report go."""

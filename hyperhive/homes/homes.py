@@ -8,12 +8,15 @@ from pathlib import Path
 
 from harness.wire import MANAGER, check_name
 from hyperhive.config import Directories, PortsConfig
+from hyperhive.egress.proxy import Proxy
 from hyperhive.homes.ports import assign
 from hyperhive.homes.wipe import wipe
 from hyperhive.proposals.agent_toml import confinement
 from hyperhive.proposals.places import CONFIG, PROPOSED
 from hyperhive.proposals.proposals import Proposals
 from hyperhive.repositories.repositories import git_email
+from hyperhive.runtimes.confinement import Egress, Limits
+from hyperhive.runtimes.host import EGRESS_NAME
 from hyperhive.runtimes.protocol import Spec
 from hyperhive.sockets.agent import AgentSocket, Host
 from hyperhive.sockets.lines import LineServer, Protocol
@@ -31,6 +34,8 @@ class Homes:
         max_connections: int,
         ports: PortsConfig = PortsConfig(),  # noqa: B008 - frozen
         readable: tuple[Path, ...] = (),
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        egress: Egress = Egress(),  # noqa: B008 - likewise
     ) -> None:
         self._directories = directories
         self._host = host
@@ -38,6 +43,9 @@ class Homes:
         self._max_connections = max_connections
         self._ports = ports
         self._readable = readable
+        self._limits = limits
+        self._egress = egress
+        self._proxy: Proxy | None = None
         self._sockets: dict[str, LineServer] = {}
 
     async def prepare(self, name: str, generation: int) -> Spec:
@@ -62,9 +70,19 @@ class Homes:
             readable=self._readable,
             writable=proposed,
             read_only={CONFIG: self._directories.agent_config(name)},
-            limits=limits,
-            **({} if egress is None else {"egress": egress}),
+            build=self._directories.agent_config(name),
+            limits=limits.over(self._limits),
+            egress=self._egress if egress is None else egress,
         )
+
+    def egress_of(self, name: str) -> Egress:
+        """Return where an agent's connections may go now: as its applied configuration says, or else the hive's."""
+        _, egress = confinement(self._proposals.settings(name))
+        return self._egress if egress is None else egress
+
+    def connect(self, proxy: Proxy) -> None:
+        """Open each agent's way out together with its socket, from now on."""
+        self._proxy = proxy
 
     async def open(self, name: str) -> None:
         """Listen on an agent's socket, if nobody does yet."""
@@ -82,8 +100,11 @@ class Homes:
         self._sockets[name] = server
         try:
             await server.open()
+            if self._proxy is not None:
+                await self._proxy.open(name, self._directories.agent_socket_dir(name) / EGRESS_NAME)
         except BaseException:
             del self._sockets[name]
+            await server.close()
             raise
 
     async def close(self, name: str) -> None:
@@ -91,13 +112,25 @@ class Homes:
         server = self._sockets.pop(name, None)
         if server is not None:
             await server.close()
+        if self._proxy is not None:
+            await self._proxy.close(name)
         await self._host.streams.forget(name)
 
-    def adjust(self, *, max_connections: int, ports: PortsConfig, readable: tuple[Path, ...]) -> None:
-        """Follow a changed configuration: the sockets at once, the rest when a home is next prepared."""
+    def adjust(
+        self,
+        *,
+        max_connections: int,
+        ports: PortsConfig,
+        readable: tuple[Path, ...],
+        limits: Limits,
+        egress: Egress,
+    ) -> None:
+        """Follow a changed configuration: sockets and allowed hosts at once, the rest when a home is next prepared."""
         self._max_connections = max_connections
         self._ports = ports
         self._readable = readable
+        self._limits = limits
+        self._egress = egress
         for server in self._sockets.values():
             server.max_connections = max_connections
 
@@ -110,6 +143,8 @@ class Homes:
         while self._sockets:
             _, server = self._sockets.popitem()
             await server.close()
+        if self._proxy is not None:
+            await self._proxy.close_all()
 
     async def clear(self, name: str) -> None:
         """Wipe all that is kept of an agent, its applied configuration, and the directory of its socket."""

@@ -66,6 +66,8 @@ class Agent(FrozenRow, frozen=True, kw_only=True):
     """The position of the newest pause, resume or interrupt: what its harness has to hear of."""
     interrupt: int = 0
     """The position of the newest interrupt."""
+    runtime: str | None = None
+    """Where its container is made; None where the daemon chooses."""
 
     @property
     def running(self) -> bool:
@@ -176,6 +178,11 @@ def _interrupted(rows: Rows, recorded: Recorded) -> Iterable[Change]:
     return ((row.name, evolve(row, control=recorded.position, interrupt=recorded.position)),)
 
 
+def _moved(rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    row: Agent = rows[recorded.event.agent]
+    return ((row.name, evolve(row, runtime=recorded.event.runtime)),)
+
+
 AGENTS = Projection(
     name="agents",
     row=Agent,
@@ -206,5 +213,6 @@ AGENTS = Projection(
         facts.AgentPaused: _pause(paused=True),
         facts.AgentResumed: _pause(paused=False),
         turns.TurnInterruptRequested: _interrupted,
+        facts.AgentMoved: _moved,
     },
 )

@@ -8,6 +8,7 @@ from hyperhive.events.envelope import Recorded
 from hyperhive.projections.agents import AGENTS
 from hyperhive.projections.approvals import APPROVALS
 from hyperhive.projections.configurations import CONFIGURATIONS
+from hyperhive.projections.egress import EGRESS
 from hyperhive.projections.freeze import FREEZE
 from hyperhive.projections.identity import IDENTITY
 from hyperhive.projections.messages import MESSAGES
@@ -28,6 +29,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     APPROVALS,
     CONFIGURATIONS,
     OPERATORS,
+    EGRESS,
 )
 
 Changed = tuple[Projection, Key | Sweep, Row | None]
@@ -64,6 +66,7 @@ class Hive:
         self.approvals = self.rows[APPROVALS.name]
         self.configurations = self.rows[CONFIGURATIONS.name]
         self.operators = self.rows[OPERATORS.name]
+        self.egress = self.rows[EGRESS.name]
 
     def become(self, other: Hive) -> None:
         """Take another hive's place, for those who hold on to this one (memory was ahead of a file that was full)."""

@@ -10,8 +10,9 @@ import json
 from collections.abc import Iterable
 
 from harness.wire import MANAGER, OPERATOR, SYSTEM
-from hyperhive.events import agents, approvals, hive, messages, questions, turns
+from hyperhive.events import agents, approvals, egress, hive, messages, questions, turns
 from hyperhive.events.envelope import Recorded
+from hyperhive.projections import egress as egress_view
 from hyperhive.projections.projection import Change, Fold, FrozenRow, Projection, Rows, Sweep, evolve
 from hyperhive.projections.questions import CANCELLED, EXPIRED
 
@@ -171,6 +172,16 @@ def _budget_exhausted(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
     return (_helper(recorded, "budget_exhausted", agent=event.agent, **told),)
 
 
+def _egress_blocked(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
+    event = recorded.event
+    host = egress_view.shown(event.host, event.port)
+    hint = (
+        f"If {event.agent} needs it, add {host!r} to [egress] hosts in its proposed agent.toml and ask the operator "
+        "for that commit to be applied. Ask yourself first what made it want to go there."
+    )
+    return (_helper(recorded, "egress_blocked", agent=event.agent, host=host, count=event.count, hint=hint),)
+
+
 def _question_resolved(answer: str | None = None, *, late: bool = False) -> Fold:
     """Tell whoever asked; the endings differ in the answer alone, and a late one says so."""
 
@@ -262,6 +273,7 @@ MESSAGES = Projection(
         approvals.ApprovalDenied: _approval_resolved("denied"),
         approvals.ApprovalSuperseded: _approval_resolved("cancelled"),
         approvals.ApprovalFailed: _approval_resolved("failed"),
+        egress.EgressBlocked: _egress_blocked,
         questions.QuestionAnswered: _question_resolved(),
         questions.QuestionExpired: _question_resolved(EXPIRED),
         questions.QuestionCancelled: _question_resolved(CANCELLED),

@@ -74,6 +74,8 @@ def agent_row(hive: Hive, agent: Agent) -> dict[str, Any]:
             "cache_read": session.cache_read_tokens,
             "cache_creation": session.cache_creation_tokens,
         },
+        "runtime": agent.runtime,
+        "blocked_hosts": list(blocked.hosts) if (blocked := hive.egress.get(agent.name)) else [],
         "undelivered": len(hive.messages.group(agent.name)),
         "failed_servers": list(session.failed_servers) if running else [],
         "refused_sends": session.refused_sends,

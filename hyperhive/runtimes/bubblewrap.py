@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hyperhive.runtimes import diagnosis, host, procfs, runner, sandbox
+from hyperhive.runtimes import diagnosis, host, limits, procfs, runner, sandbox, seccomp
+from hyperhive.runtimes.confinement import Egress, EgressPolicy
+from hyperhive.runtimes.enter import FILTER_FD, enter_argv
+from hyperhive.runtimes.files import keep
 from hyperhive.runtimes.keeper import Launch
+from hyperhive.runtimes.limits import Kind, Way
 from hyperhive.runtimes.local import Local
 from hyperhive.runtimes.protocol import InvalidSpec, Probe, RuntimeFailed, RuntimeTimeout, RuntimeUnavailable, Spec
 from hyperhive.runtimes.runner import HOST_ENVIRONMENT, HOST_PATH
@@ -31,7 +36,9 @@ class Bubblewrap(Local):
         self._harness = tuple(program) if program else host.harness_argv()
         self._generated = self._records.directory / "etc"
         self._depth = len(procfs.namespace_pids(os.getpid()))
+        self._filter = self._records.directory / "filter.bpf"
         self._bwrap: Bwrap | None = None
+        self._way = Way(kind=Kind.RLIMITS)
         self._finding = asyncio.Lock()
 
     async def probe(self) -> Probe:
@@ -42,18 +49,29 @@ class Bubblewrap(Local):
             return error.probe
         unlimited = "" if bwrap.sizes else " /tmp has no limit of its own (bubblewrap before 0.7)."
         nesting = "" if bwrap.no_nesting else " Agents may make user namespaces of their own (bubblewrap before 0.8)."
-        return Probe(ok=True, detail=f"{bwrap.path} makes sandboxes here.{unlimited}{nesting}")
+        kept = f" Limits are kept by {self._way.kind.value}."
+        return Probe(ok=True, detail=f"{bwrap.path} makes sandboxes here.{kept}{unlimited}{nesting}")
 
     async def command(
         self, spec: Spec, argv: Sequence[str], *, environment: Mapping[str, str] | None = None
     ) -> tuple[str, ...]:
         """Return the argv of a second sandbox, with the same files; it ends with the terminal's process."""
-        inner = await self._sandbox(spec, argv, environment or {}, terminal=True)
+        inner = await self._sandbox(spec, host.way_out_argv(spec, argv), environment or {}, terminal=True)
         outer = (f"{name}={value}" for name, value in HOST_ENVIRONMENT.items())
-        return ("/usr/bin/env", "-i", *outer, *inner)
+        # A person's program beside the agent's: it is not counted among the agent's own.
+        return ("/usr/bin/env", "-i", *outer, *enter_argv(inner, groups=(), filter_file=self._filter))
 
     async def _launch(self, spec: Spec) -> Launch:
-        return Launch(argv=await self._sandbox(spec, self._harness, {}), environment=HOST_ENVIRONMENT, cwd=Path("/"))
+        inner = await self._sandbox(spec, self._harness, {})
+        groups = limits.groups(self._way, self._hive, spec.container, spec.limits)
+        argv = enter_argv(inner, groups=groups, filter_file=self._filter)
+        if self._way.kind is Kind.SCOPE and spec.limits.any:
+            unit = f"hyperhive-{self._hive}-{spec.container}-{spec.generation}-{secrets.token_hex(3)}"
+            argv = (*limits.scope_argv(self._way, unit, spec.limits), *argv)
+        return Launch(argv=argv, environment=limits.environment(self._way), cwd=Path("/"), groups=tuple(groups))
+
+    def _confine(self, spec: Spec) -> None:
+        limits.make(self._way, self._hive, spec.container, spec.limits)
 
     def _check(self, spec: Spec) -> None:
         super()._check(spec)
@@ -87,32 +105,31 @@ class Bubblewrap(Local):
     ) -> tuple[str, ...]:
         bwrap = await self._find()
         self._generate()
+        confined = () if terminal else limits.rlimit_argv(self._way, spec.limits)
         return sandbox.sandbox_argv(
             spec,
-            argv,
+            (*confined, *argv),
             environment={**sandbox.sandbox_environment(spec, self._python), **more},
             bwrap=bwrap,
             system=sandbox.system(self._generated),
             python=self._python,
             terminal=terminal,
+            filter_fd=FILTER_FD if seccomp.program() else None,
         )
 
     def _generate(self) -> None:
         self._records.prepare()
         self._generated.mkdir(exist_ok=True)
         for name, text in sandbox.GENERATED.items():
-            path = self._generated / name
-            # Never rewritten in place: running sandboxes see this very file.
-            if not path.exists() or path.read_text() != text:
-                partial = path.with_name(f"{name}.part")
-                partial.write_text(text)
-                partial.replace(path)
+            keep(self._generated / name, text.encode())
+        keep(self._filter, seccomp.program() or b"")
 
     async def _find(self) -> Bwrap:
         """Find bubblewrap and try it for real, once; raises `RuntimeUnavailable` with the reason."""
         async with self._finding:
             if self._bwrap is None:
                 self._bwrap = await self._try_all()
+                self._way = await limits.find(self._hive)
             return self._bwrap
 
     async def _try_all(self) -> Bwrap:
@@ -143,15 +160,19 @@ class Bubblewrap(Local):
                 socket_dir=directory / "socket",
                 log=directory / "log",
                 generation=0,
+                egress=Egress(policy=EgressPolicy.NONE),
             )
-            argv = sandbox.sandbox_argv(
+            (directory / "filter").write_bytes(seccomp.program() or b"")
+            inner = sandbox.sandbox_argv(
                 spec,
                 ("true",),
                 environment={"PATH": HOST_PATH},
                 bwrap=bwrap,
                 system=sandbox.system(directory / "etc"),
                 python=self._python,
+                filter_fd=FILTER_FD if seccomp.program() else None,
             )
+            argv = enter_argv(inner, groups=(), filter_file=directory / "filter")
             try:
                 await runner.check(argv, deadline_seconds=_TRIAL_SECONDS)
             except (RuntimeFailed, RuntimeTimeout) as error:

@@ -1,4 +1,4 @@
-"""Chooses a runtime by its name, and never another one in silence."""
+"""Chooses runtimes by their names, and never another one in silence."""
 
 from __future__ import annotations
 
@@ -6,34 +6,57 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hyperhive.runtimes.bubblewrap import Bubblewrap
+from hyperhive.runtimes.podman import Podman
 from hyperhive.runtimes.process import Process
-from hyperhive.runtimes.protocol import Runtime, RuntimeUnavailable, UnknownRuntime
+from hyperhive.runtimes.protocol import Probe, Runtime, RuntimeUnavailable, UnknownRuntime
 
 AUTO = "auto"
-DEFAULT = Bubblewrap.name
-NAMES = (Bubblewrap.name, Process.name)
-"""Strongest first."""
+NAMES = (Bubblewrap.name, Podman.name, Process.name)
+"""Strongest first. The first two keep the same things apart; bubblewrap does it with less between agent and kernel."""
 
 
 def build(name: str, *, run_dir: Path, hive: str, program: Sequence[str] | None = None) -> Runtime:
-    """Return the runtime of this name, untried; raises `UnknownRuntime`."""
+    """Return the runtime of this name, untried; raises `UnknownRuntime`.
+
+    Each has a place and a mark of its own, so that several can have agents of one hive. Bubblewrap's are the hive's.
+    """
     match name:
         case Bubblewrap.name:
             return Bubblewrap(run_dir=run_dir, hive=hive, program=program)
+        case Podman.name:
+            return Podman(run_dir=run_dir / name, hive=f"{hive}.{name}", program=program)
         case Process.name:
-            return Process(run_dir=run_dir, hive=hive, program=program)
+            return Process(run_dir=run_dir / name, hive=f"{hive}.{name}", program=program)
         case _:
             raise UnknownRuntime(name, (*NAMES, AUTO))
 
 
-async def choose(name: str, *, run_dir: Path, hive: str, program: Sequence[str] | None = None) -> Runtime:
-    """Return the runtime of this name, which works here; `auto` is the strongest that isolates.
+def used(run_dir: Path) -> list[str]:
+    """Return the runtimes that have, or had, containers in this run directory."""
+    places = {Bubblewrap.name: run_dir / "containers", **{name: run_dir / name for name in NAMES[1:]}}
+    return [name for name, place in places.items() if place.is_dir()]
+
+
+async def choose(name: str, *, run_dir: Path, hive: str, program: Sequence[str] | None = None) -> tuple[Runtime, Probe]:
+    """Return the runtime of this name, which works here, and how; `auto` is the strongest that works and isolates.
 
     Raises `UnknownRuntime`, `RuntimeUnavailable`. `process` keeps nothing apart and has to be asked for by name, so
     `auto` never ends there.
     """
-    runtime = build(DEFAULT if name == AUTO else name, run_dir=run_dir, hive=hive, program=program)
-    probe = await runtime.probe()
-    if not probe.ok:
-        raise RuntimeUnavailable(runtime.name, probe)
-    return runtime
+    refused: list[tuple[str, Probe]] = []
+    for candidate in NAMES if name == AUTO else (name,):
+        runtime = build(candidate, run_dir=run_dir, hive=hive, program=program)
+        if name == AUTO and not runtime.isolated:
+            continue
+        probe = await runtime.probe()
+        if probe.ok:
+            return runtime, probe
+        refused.append((candidate, probe))
+    raise RuntimeUnavailable(refused[0][0], _all(refused))
+
+
+def _all(refused: Sequence[tuple[str, Probe]]) -> Probe:
+    """Say why each was refused, beginning with the strongest, which is the one to mend first."""
+    (_, first), *others = refused
+    more = "".join(f" {name} neither: {probe.detail} {probe.remedy}".rstrip() for name, probe in others)
+    return Probe(ok=False, detail=first.detail, remedy=f"{first.remedy}{more}")

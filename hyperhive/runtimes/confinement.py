@@ -28,6 +28,20 @@ class Limits:
             if value is not None and value < least:
                 raise InvalidConfinement(f"{name} = {value} is too little to run a harness in; at least {least}")
 
+    def over(self, other: Limits) -> Limits:
+        """Return these limits, and the other's where these say nothing."""
+        return Limits(
+            **{
+                field.name: getattr(other if getattr(self, field.name) is None else self, field.name)
+                for field in attrs.fields(Limits)
+            }
+        )
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is limited."""
+        return self != Limits()
+
 
 class EgressPolicy(enum.Enum):
     """Where an agent's connections may go."""
@@ -43,6 +57,13 @@ class EgressPolicy(enum.Enum):
 HOST_AND_PORT = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*(:[0-9]{1,5})?")
 
 
+def check_host(host: str) -> str:
+    """Return an entry of an allow-list, or raise `InvalidConfinement`."""
+    if not HOST_AND_PORT.fullmatch(host) or (":" in host and not 1 <= int(host.rsplit(":", 1)[1]) <= 65_535):
+        raise InvalidConfinement(f"{host!r} is not a host; write name, *.name or name:port, in lower case")
+    return host
+
+
 @attrs.frozen(kw_only=True)
 class Egress:
     """The network policy of one agent; ``hosts`` are ``name``, ``*.name`` or ``name:port`` (without a port: 443)."""
@@ -54,5 +75,4 @@ class Egress:
         if self.hosts and self.policy is not EgressPolicy.ALLOWLIST:
             raise InvalidConfinement(f"hosts are allowed with egress = 'allowlist', not with {self.policy.value!r}")
         for host in self.hosts:
-            if not HOST_AND_PORT.fullmatch(host) or (":" in host and not 1 <= int(host.rsplit(":", 1)[1]) <= 65_535):
-                raise InvalidConfinement(f"{host!r} is not a host; write name, *.name or name:port, in lower case")
+            check_host(host)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import attrs
 
 import harness.wire
 from hyperhive.runtimes import procfs
+from hyperhive.runtimes.confinement import EgressPolicy
 from hyperhive.runtimes.protocol import Spec
 
 SOCKET_NAME = "agent.sock"
+EGRESS_NAME = "egress.sock"
+"""Beside it: the only way out of a container that has no network."""
 SYSTEM = Path("/usr")
 """Seen by every agent whole, so that nothing below it needs a word of its own."""
 
@@ -110,6 +113,8 @@ def environment(spec: Spec, *, user: str, state: Path, socket: Path, python: Pyt
         "HYPERHIVE_STATE": str(state),
         "HYPERHIVE_SOCKET": str(socket),
     }
+    if spec.egress.policy is not EgressPolicy.HOST:
+        variables["HYPERHIVE_EGRESS"] = str(socket.with_name(EGRESS_NAME))
     if python.path:
         variables["PYTHONPATH"] = os.pathsep.join(map(str, python.path))
     return variables
@@ -119,6 +124,13 @@ def time_zone() -> str:
     """Return the host's zone by name, as programs that cannot follow /etc/localtime need it."""
     zone = Path("/etc/localtime").resolve()
     return str(zone.relative_to(_ZONES)) if zone.is_relative_to(_ZONES) else "UTC"
+
+
+def way_out_argv(spec: Spec, argv: Sequence[str]) -> tuple[str, ...]:
+    """Return a command line with the way out that a harness has: a program of its own has nobody to carry for it."""
+    if spec.egress.policy is EgressPolicy.HOST:
+        return tuple(argv)
+    return (sys.executable, "-sP", "-m", "harness.egress", *argv)
 
 
 def started_child(pid: int) -> int | None:

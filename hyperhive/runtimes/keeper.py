@@ -44,6 +44,8 @@ class Launch:
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     cwd: Path
+    groups: tuple[Path, ...] = ()
+    """The cgroups that the program enters."""
 
 
 @attrs.frozen(kw_only=True)

@@ -18,7 +18,7 @@ import attrs
 import structlog
 
 from harness.wire import check_name
-from hyperhive.runtimes import keeper, logs, marks, procfs
+from hyperhive.runtimes import keeper, limits, logs, marks, procfs
 from hyperhive.runtimes.keeper import Launch
 from hyperhive.runtimes.marks import Marked
 from hyperhive.runtimes.procfs import Process
@@ -41,7 +41,7 @@ KILL_SECONDS = 10.0
 """For killed processes to be gone; only one that hangs in the kernel needs longer."""
 
 _OUTPUT_SECONDS = 1.0
-"""For the last words of a program that failed at once to reach its log."""
+"""For the last words of a program that failed at once to reach its log, or for its cgroups to be empty."""
 _FIRST_LOOK_SECONDS = 0.002
 _LAST_LOOK_SECONDS = 0.1
 
@@ -91,6 +91,9 @@ class Local(abc.ABC):
     @abc.abstractmethod
     def _believed(self, pid: int) -> bool:
         """Whether a mark on this process is ours, rather than set by an agent on a process of its own."""
+
+    def _confine(self, spec: Spec) -> None:  # noqa: B027 - for who has limits
+        """Make what keeps the container within its limits; nothing of it runs yet."""
 
     def _check(self, spec: Spec) -> None:
         """Raise `InvalidSpec` where the spec's directories will not do."""
@@ -246,6 +249,9 @@ class Local(abc.ABC):
         offset = spec.log.stat().st_size if spec.log.exists() else 0
         exit_file = self._records.exit_file(spec.name)
         exit_file.unlink(missing_ok=True)
+        if what.groups:
+            self._records.write_groups(spec.name, what.groups)
+        self._confine(spec)
         # Not in a thread: who cancels this would leave the thread with a closed lock. It takes some 3 ms.
         launched = keeper.launch(
             what,
@@ -306,11 +312,20 @@ class Local(abc.ABC):
             left = marks.with_descendants([*left, *(marked.process for marked in found.get(name, []))])
             if not left:
                 self._reap_children()
+                await self._leave_groups(name)
                 return
             for process in left:
                 procfs.send(process, signal.SIGKILL)
         numbers = " ".join(str(process.pid) for process in left)
         raise RuntimeTimeout(f"{container_name(name)} did not die: process {numbers}", deadline_seconds=KILL_SECONDS)
+
+    async def _leave_groups(self, name: str) -> None:
+        """Remove the cgroups in which nothing lives any more; the kernel needs a moment to see that."""
+        async for _ in _looks(_OUTPUT_SECONDS):
+            groups = [group for group in self._records.groups(name) if group.is_dir()]
+            if not groups:
+                return
+            limits.remove(groups)
 
     def _reap_children(self) -> None:
         self._children = [child for child in self._children if child.poll() is None]

@@ -7,7 +7,10 @@ import pwd
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import attrs
+
 from hyperhive.runtimes import host
+from hyperhive.runtimes.confinement import Egress, EgressPolicy
 from hyperhive.runtimes.keeper import SHELL, Launch
 from hyperhive.runtimes.local import Local
 from hyperhive.runtimes.protocol import Probe, Spec
@@ -50,9 +53,11 @@ class Process(Local):
 
 def process_environment(spec: Spec, python: host.Python) -> dict[str, str]:
     """Return the whole environment of an agent's program; nothing is inherited."""
+    # Nothing keeps it from the network, so there is no other way out to point it to.
+    free = attrs.evolve(spec, egress=Egress(policy=EgressPolicy.HOST))
     return {
         **host.environment(
-            spec,
+            free,
             user=_user(),
             state=spec.state,
             socket=spec.socket_dir / host.SOCKET_NAME,

@@ -13,7 +13,9 @@ import attrs
 from harness.wire import check_name
 from hyperhive.runtimes.confinement import Egress, EgressPolicy, Limits
 
-OWN_VARIABLES = frozenset(f"HYPERHIVE_{what}" for what in ("AGENT", "CONTAINER", "GENERATION", "SOCKET", "STATE"))
+OWN_VARIABLES = frozenset(
+    f"HYPERHIVE_{what}" for what in ("AGENT", "CONTAINER", "EGRESS", "GENERATION", "SOCKET", "STATE")
+)
 """The environment variables that only a runtime sets."""
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -53,6 +55,7 @@ class RuntimeUnavailable(RuntimeTrouble):
 
     def __init__(self, name: str, probe: Probe) -> None:
         super().__init__(f"the runtime {name} does not work here: {probe.detail} {probe.remedy}".rstrip())
+        self.name = name
         self.probe = probe
 
 
@@ -105,6 +108,8 @@ class Spec:
     """Further directories of the host, by the absolute path at which a sandbox shows them."""
     read_only: Mapping[str, Path] = attrs.field(factory=dict)
     """The same, for directories that the agent may read and not write."""
+    build: Path | None = None
+    """A directory that may hold a Containerfile, for runtimes that build images."""
     limits: Limits = attrs.field(factory=Limits)
     egress: Egress = attrs.field(factory=lambda: Egress(policy=EgressPolicy.HOST))
 

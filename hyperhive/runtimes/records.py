@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,12 @@ class Records:
 
     def delete(self, name: str) -> None:
         """Remove all that is kept of a container."""
-        for path in (self.directory / f"{name}.json", self.exit_file(name), self.lock_file(name)):
+        for path in (
+            self.directory / f"{name}.json",
+            self.exit_file(name),
+            self.lock_file(name),
+            self._groups_file(name),
+        ):
             path.unlink(missing_ok=True)
 
     def exit_file(self, name: str) -> Path:
@@ -107,6 +113,20 @@ class Records:
     def lock_file(self, name: str) -> Path:
         """Return the file that a keeper holds locked while it lives, from before its first instruction on."""
         return self.directory / f"{name}.lock"
+
+    def groups(self, name: str) -> list[Path]:
+        """Return the cgroups that were made for a container."""
+        try:
+            return [Path(line) for line in self._groups_file(name).read_text().splitlines()]
+        except FileNotFoundError:
+            return []
+
+    def write_groups(self, name: str, groups: Iterable[Path]) -> None:
+        """Note cgroups, before they are made."""
+        self._groups_file(name).write_text("".join(f"{group}\n" for group in groups))
+
+    def _groups_file(self, name: str) -> Path:
+        return self.directory / f"{name}.groups"
 
     def exit_status(self, name: str) -> int | None:
         """Return the exit status of the latest run, where its keeper came to write it."""
@@ -130,6 +150,7 @@ def _json(record: Record) -> dict[str, Any]:
             "readable": [str(path) for path in spec.readable],
             "writable": {inside: str(path) for inside, path in spec.writable.items()},
             "read_only": {inside: str(path) for inside, path in spec.read_only.items()},
+            "build": None if spec.build is None else str(spec.build),
             "limits": attrs.asdict(spec.limits),
             "egress": {"policy": spec.egress.policy.value, "hosts": list(spec.egress.hosts)},
         },
@@ -158,6 +179,7 @@ def _record(raw: dict[str, Any]) -> Record:
             # Records of 0.1.0 have none of these: their containers ran without.
             writable={inside: Path(path) for inside, path in spec.get("writable", {}).items()},
             read_only={inside: Path(path) for inside, path in spec.get("read_only", {}).items()},
+            build=Path(spec["build"]) if spec.get("build") else None,
             limits=Limits(**spec.get("limits", {})),
             egress=_egress(spec.get("egress", {"policy": EgressPolicy.HOST.value, "hosts": []})),
         ),

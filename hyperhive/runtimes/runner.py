@@ -41,6 +41,7 @@ async def run(
     deadline_seconds: float,
     environment: Mapping[str, str] | None = None,
     keep_bytes: int = KEEP_BYTES,
+    umask: int = -1,
 ) -> Output:
     """Run a command without a shell, stdin or terminal, and wait for it.
 
@@ -55,6 +56,7 @@ async def run(
             stderr=subprocess.STDOUT,
             env=dict(HOST_ENVIRONMENT if environment is None else environment),
             start_new_session=True,
+            umask=umask,
         )
     except OSError as error:
         raise RuntimeFailed(argv, None, f"{error.strerror}: {error.filename}") from error
@@ -69,9 +71,11 @@ async def run(
     return Output(status=process.returncode, text=tail.text(), dropped_bytes=tail.dropped_bytes)
 
 
-async def check(argv: Sequence[str], *, deadline_seconds: float) -> Output:
+async def check(
+    argv: Sequence[str], *, deadline_seconds: float, environment: Mapping[str, str] | None = None
+) -> Output:
     """Run a command that has to succeed; raises `RuntimeFailed` with the end of its output where it does not."""
-    output = await run(argv, deadline_seconds=deadline_seconds)
+    output = await run(argv, deadline_seconds=deadline_seconds, environment=environment)
     if output.status != 0:
         raise RuntimeFailed(argv, output.status, output.text)
     return output

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import attrs
 
+from hyperhive.runtimes.confinement import EgressPolicy
 from hyperhive.runtimes.host import ROOTS, SOCKET_NAME, SYSTEM, Python, comes_along, environment, inside, resolve
 from hyperhive.runtimes.marks import MARK
 from hyperhive.runtimes.protocol import Spec
@@ -121,6 +122,7 @@ def sandbox_argv(
     system: System,
     python: Python,
     terminal: bool = False,
+    filter_fd: int | None = None,
 ) -> tuple[str, ...]:
     """Return the command line that runs a program as this agent; on a ``terminal`` it keeps that, and so Ctrl-C.
 
@@ -131,6 +133,7 @@ def sandbox_argv(
         bwrap.path,
         *_namespaces(bwrap, spec),
         *(() if terminal else ("--new-session",)),
+        *(() if filter_fd is None else ("--seccomp", str(filter_fd))),
         *_file_system(bwrap, system),
         *_trees(python, spec.readable),
         *("--bind", str(spec.state), str(STATE)),
@@ -163,6 +166,9 @@ def _namespaces(bwrap: Bwrap, spec: Spec) -> Iterator[str]:
     yield from ("--cap-drop", "ALL", "--die-with-parent")
     if bwrap.no_nesting:
         yield "--disable-userns"
+    if spec.egress.policy is not EgressPolicy.HOST:
+        # Its own loopback and nothing else; abstract sockets belong to it, too.
+        yield "--unshare-net"
 
 
 def _file_system(bwrap: Bwrap, system: System) -> Iterator[str]:

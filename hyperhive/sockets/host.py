@@ -69,6 +69,8 @@ class Daemon:
     """Where a container's output is kept."""
     login: Callable[[str], Awaitable[list[str]]]
     """The command that runs Claude's own login inside an agent's sandbox."""
+    try_runtime: Callable[[str, str], Awaitable[str]]
+    """Raise `Refused` where an agent cannot move to a runtime; return where it is now."""
     kept: Callable[[], Mapping[str, Kept]]
     """What destroyed agents keep on disk, as far as that is known."""
     home_url: str
@@ -93,6 +95,12 @@ class _Scoped:
 class _Named:
     name: str
     purge: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class _Move:
+    name: str
+    runtime: str
 
 
 @attrs.frozen(kw_only=True)
@@ -172,6 +180,7 @@ class HostSocket:
             "stop": self._stop,
             "restart": self._action(agents.RestartAgent),
             "set_paused": self._set_paused,
+            "move": self._move,
             "freeze": self._whole(FreezeHive),
             "thaw": self._whole(ThawHive),
             "lift": self._action(agents.LiftQuarantine),
@@ -279,6 +288,16 @@ class HostSocket:
         said = read(request, _Paused)
         await self._daemon.dispatcher.dispatch(agents.SetPaused(actor=OPERATOR, agent=said.name, paused=said.paused))
         return done()
+
+    async def _move(self, _connection: Connection, request: Request) -> Reply:
+        said = read(request, _Move)
+        agents.require_container(self._hive, said.name)
+        here = await self._daemon.try_runtime(said.name, said.runtime)
+        await self._daemon.dispatcher.dispatch(
+            agents.MoveAgent(actor=OPERATOR, agent=said.name, runtime=said.runtime, here=here)
+        )
+        row = self._hive.agents[said.name]
+        return done(rebuilding=row.pending is not None, running=row.running)
 
     async def _destroy(self, _connection: Connection, request: Request) -> Reply:
         said = read(request, _Named)

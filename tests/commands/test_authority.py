@@ -12,6 +12,7 @@ from hyperhive.commands.agents import (
     InterruptTurn,
     KillAgent,
     LiftQuarantine,
+    MoveAgent,
     PurgeTombstone,
     RebuildAgent,
     ReportCrash,
@@ -36,12 +37,14 @@ from hyperhive.commands.daemon import (
     ThawHive,
 )
 from hyperhive.commands.decide import DECIDERS, decide
+from hyperhive.commands.egress import ReportEgressBlocked
 from hyperhive.commands.errors import Forbidden
 from hyperhive.commands.messages import AcknowledgeMail, DropMessage, RequeueMessage, SendMessage, TakeMail
 from hyperhive.commands.operators import AddOperator, RemoveOperator
 from hyperhive.commands.questions import AnswerQuestion, AskQuestion, CancelQuestion, ExpireQuestion
 from hyperhive.commands.reports import ReportFact, ReportTurnEnded, ReportTurnStarted
 from hyperhive.commands.retention import ForgetMessages, ReportStreamsTrimmed
+from hyperhive.events.egress import EgressBlocked
 from hyperhive.events.envelope import DAEMON, MANAGER, OPERATOR, Actor, Role, actor_of_agent
 from hyperhive.events.turns import ModelChanged, TurnEnded
 from hyperhive.projections.hive import Hive
@@ -70,6 +73,8 @@ TABLE: dict[type[Command], str] = {
     LiftQuarantine: "operator",
     SetPaused: "operator",
     InterruptTurn: "operator",
+    MoveAgent: "operator",
+    ReportEgressBlocked: "daemon",
     ReportOutcome: "daemon",
     ReportCrash: "daemon",
     ReportLoss: "daemon",
@@ -113,6 +118,8 @@ def command_of(kind: type[Command], actor: Actor) -> Command:
         ReportOutcome: {"agent": "tester", "intent": 1},
         ReportCrash: {"agent": "tester", "generation": 1},
         ReportLoss: {"agent": "tester", "generation": 1},
+        MoveAgent: {"agent": "tester", "runtime": "podman", "here": "bubblewrap"},
+        ReportEgressBlocked: {"blocked": EgressBlocked(agent="tester", host="example.org", port=443)},
         ReportReaped: {"agent": "tester", "reason": "x"},
         ReportTurnStarted: {"agent": own},
         ReportTurnEnded: {"agent": own, "ended": TurnEnded(agent=own, ok=True)},

@@ -29,6 +29,7 @@ REMOVED = {
     "RebuildFailed": "error",
     "DestroyFailed": "error",
     "ContainerReaped": "reason",
+    "EgressBlocked": "host",
     "TurnEnded": "error",
     "StatusChanged": "text",
     "LoginNeeded": "detail",

@@ -8,11 +8,12 @@ from collections.abc import Callable
 import attrs
 from hypothesis import strategies as st
 
-from hyperhive.commands import agents, approvals, daemon, messages, operators, questions, reports, retention
+from hyperhive.commands import agents, approvals, daemon, egress, messages, operators, questions, reports, retention
 from hyperhive.commands.command import Command
 from hyperhive.commands.errors import Refused
 from hyperhive.events import turns
 from hyperhive.events.configurations import AgentSettings, McpServer
+from hyperhive.events.egress import EgressBlocked
 from hyperhive.events.envelope import DAEMON, MANAGER, OPERATOR, actor_of_agent
 from hyperhive.projections.approvals import Work
 from hyperhive.projections.hive import Hive
@@ -160,6 +161,9 @@ MAKERS: dict[type[Command], Callable[[Hive, str, int], Command]] = {
     agents.LiftQuarantine: lambda _, name, __: agents.LiftQuarantine(actor=OPERATOR, agent=name),
     agents.SetPaused: lambda _, name, number: agents.SetPaused(actor=OPERATOR, agent=name, paused=number % 3 == 0),
     agents.InterruptTurn: lambda _, name, __: agents.InterruptTurn(actor=OPERATOR, agent=name),
+    agents.MoveAgent: lambda _, name, number: agents.MoveAgent(
+        actor=OPERATOR, agent=name, runtime=("podman", "bubblewrap")[number % 2], here="bubblewrap"
+    ),
     agents.ReportOutcome: _outcome,
     agents.ReportCrash: lambda hive, name, number: agents.ReportCrash(
         actor=DAEMON, agent=name, generation=_generation(hive, name), exit_status=number
@@ -218,6 +222,9 @@ MAKERS: dict[type[Command], Callable[[Hive, str, int], Command]] = {
     ),
     operators.RemoveOperator: lambda _, name, number: operators.RemoveOperator(
         actor=OPERATOR, name=f"{name}-{number % 3}"
+    ),
+    egress.ReportEgressBlocked: lambda _, name, number: egress.ReportEgressBlocked(
+        actor=DAEMON, blocked=EgressBlocked(agent=name, host=f"{number}.example.org", port=443, count=1 + number)
     ),
     daemon.FreezeHive: lambda *_: daemon.FreezeHive(actor=OPERATOR),
     daemon.ThawHive: lambda *_: daemon.ThawHive(actor=OPERATOR),

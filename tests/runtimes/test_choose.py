@@ -23,7 +23,7 @@ from pathlib import Path
 from hyperhive.runtimes.choose import choose
 from hyperhive.runtimes.protocol import RuntimeUnavailable
 try:
-    runtime = asyncio.run(choose(sys.argv[1], run_dir=Path(sys.argv[2]), hive="h"))
+    runtime, _ = asyncio.run(choose(sys.argv[1], run_dir=Path(sys.argv[2]), hive="h"))
 except RuntimeUnavailable as error:
     print(error)
 else:
@@ -31,24 +31,30 @@ else:
 """
 
 
+def _only_programs_of(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the runtimes find no programs but these."""
+    for module in ("bubblewrap", "podman"):
+        monkeypatch.setattr(f"hyperhive.runtimes.{module}.HOST_PATH", str(directory))
+
+
 class TestChoose:
     """By name."""
 
     def test_unknown(self, tmp_path: Path) -> None:
         """A name that is none is an error with those that are."""
-        with pytest.raises(UnknownRuntime, match=r"'docker'.*bubblewrap, process, auto"):
+        with pytest.raises(UnknownRuntime, match=r"'docker'.*bubblewrap, podman, process, auto"):
             asyncio.run(choose("docker", run_dir=tmp_path, hive="h"))
 
     def test_process(self, tmp_path: Path) -> None:
         """Who asks for no isolation by name gets it, and is told."""
-        runtime = asyncio.run(choose("process", run_dir=tmp_path, hive="h"))
+        runtime, _ = asyncio.run(choose("process", run_dir=tmp_path, hive="h"))
         assert (runtime.name, runtime.isolated) == ("process", False)
         assert "nothing keeps them" in asyncio.run(runtime.probe()).detail
 
     @pytest.mark.parametrize("name", ["auto", "bubblewrap"])
     def test_missing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         """Without bwrap neither `auto` nor its own name ends in another runtime: the package is named."""
-        monkeypatch.setattr("hyperhive.runtimes.bubblewrap.HOST_PATH", str(tmp_path))
+        _only_programs_of(tmp_path, monkeypatch)
         with pytest.raises(RuntimeUnavailable, match=r"not installed.*apt install bubblewrap"):
             asyncio.run(choose(name, run_dir=tmp_path, hive="h"))
 
@@ -57,7 +63,7 @@ class TestChoose:
         broken = tmp_path / "bwrap"
         broken.write_text("#!/bin/sh\necho 'bwrap: it is broken' >&2\nexit 1\n")
         broken.chmod(0o755)
-        monkeypatch.setattr("hyperhive.runtimes.bubblewrap.HOST_PATH", str(tmp_path))
+        _only_programs_of(tmp_path, monkeypatch)
         with pytest.raises(RuntimeUnavailable, match="bwrap: it is broken"):
             asyncio.run(choose("auto", run_dir=tmp_path, hive="h"))
 
@@ -75,6 +81,13 @@ class TestChoose:
         said = subprocess.run(argv, capture_output=True, text=True, check=True, env={"PYTHONPATH": ":".join(sys.path)})
         assert "bubblewrap does not work here" in said.stdout
         assert "sysctl -w user.max_user_namespaces" in said.stdout
+
+    @pytest.mark.skipif(shutil.which("podman") is None, reason="podman is not installed")
+    def test_the_next_that_works(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where bubblewrap does not work, `auto` takes podman, which keeps agents in as well."""
+        monkeypatch.setattr("hyperhive.runtimes.bubblewrap.HOST_PATH", str(tmp_path))
+        runtime, probe = asyncio.run(choose("auto", run_dir=tmp_path, hive="h"))
+        assert (runtime.name, runtime.isolated, probe.ok) == ("podman", True, True)
 
 
 class TestDiagnose:

@@ -10,6 +10,7 @@ from pathlib import Path
 import attrs
 
 from hyperhive.commands.agents import ReportOutcome
+from hyperhive.commands.errors import Invalid
 from hyperhive.config import ClaudeConfig, Directories
 from hyperhive.daemon.archivist import Archivist
 from hyperhive.daemon.sessions import Sessions
@@ -89,7 +90,7 @@ async def hall(
         hive=desk.hive,
         directories=directories,
         claude=claude or ClaudeConfig(),
-        isolated=True,
+        isolates=lambda _name: True,
         rehearsal_url=None,
         agents_may_ask=agents_may_ask,
     )
@@ -106,11 +107,17 @@ async def hall(
     async def login(name: str) -> list[str]:
         return ["/usr/bin/env", "claude", name]
 
+    async def try_runtime(_name: str, runtime: str) -> str:
+        if runtime == "nowhere":
+            raise Invalid("no runtime is called 'nowhere'")
+        return "bubblewrap"
+
     daemon = host_socket.Daemon(
         dispatcher=desk.dispatcher,
         history=history,
         proposals=proposals,
         log_path=lambda name: f"/logs/{name}",
+        try_runtime=try_runtime,
         login=login,
         kept=dict,
         home_url=HOME_URL,

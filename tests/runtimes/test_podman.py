@@ -1,0 +1,136 @@
+"""podman passes the contract, as root and as any other user; its limits hold."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from hyperhive.runtimes.confinement import Egress, Limits
+from hyperhive.runtimes.protocol import RuntimeFailed
+from tests.runtimes.contract import RuntimeContract
+from tests.runtimes.home import FOREVER, home, started
+
+FACTORY = "hyperhive.runtimes.podman:Podman"
+ROOT = Path(__file__).parents[2]
+
+ESSENTIAL = "started_runs or asks_first or daemon_killed or socket_is_reached or output_is_kept or another_program"
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("podman") is None, reason="podman is not installed (apt install podman runc catatonit)"
+)
+
+
+class TestContract(RuntimeContract):
+    """The promises of every runtime, by whoever runs the tests."""
+
+    factory = FACTORY
+
+
+class TestLimits:
+    """What one container may take."""
+
+    def test_tasks_and_memory(self) -> None:
+        """A container that starts too many processes, or takes too much memory, meets its own limit."""
+        program = (
+            "import os, subprocess, sys, time\nstarted = []\n"
+            "try:\n    for _ in range(200): started.append(subprocess.Popen(['sleep', '60']))\n"
+            "except OSError: pass\n"
+            "for each in started: each.kill()\nfor each in started: each.wait()\n"
+            "eater = subprocess.run([sys.executable, '-c', 'x = bytearray(400 << 20); print(len(x))'])\n"
+            "open('seen', 'w').write(f'{len(started)} {eater.returncode}')\n"
+        )
+        with home(FACTORY) as place:
+            spec = place.spec(program + FOREVER, limits=Limits(memory_bytes=200 << 20, tasks=40), egress=Egress())
+            asyncio.run(started(place.runtime(), spec))
+            processes, status = map(int, (spec.state / "seen").read_text().split())
+        assert 10 < processes < 40
+        assert status != 0
+
+
+class TestImage:
+    """An image of an agent's own."""
+
+    def test_containerfile(self) -> None:
+        """What the agent's Containerfile adds is there, in a container that is otherwise like any other."""
+        with home(FACTORY) as place:
+            build = place.root / "applied"
+            build.mkdir()
+            (build / "motto").write_text("per aspera")
+            (build / "Containerfile").write_text("FROM localhost/hyperhive-base\nCOPY motto /opt/motto\n")
+            spec = place.spec("open('seen', 'w').write(open('/opt/motto').read())\n" + FOREVER, build=build)
+            asyncio.run(started(place.runtime(), spec))
+            assert (spec.state / "seen").read_text() == "per aspera"
+
+    def test_that_does_not_build(self) -> None:
+        """A Containerfile that cannot be built says why, and nothing runs."""
+        with home(FACTORY) as place:
+            (place.root / "applied").mkdir()
+            (place.root / "applied/Containerfile").write_text("FROM localhost/hyperhive-base\nCOPY nowhere /opt\n")
+            spec = place.spec(build=place.root / "applied")
+
+            async def story() -> None:
+                runtime = place.runtime()
+                await runtime.create(spec)
+                with pytest.raises(RuntimeFailed, match="nowhere"):
+                    await runtime.start("coder")
+                assert not [each for each in await runtime.list() if each.running]
+
+            asyncio.run(story())
+
+
+class TestWithoutRoot:
+    """As a user who has no more than a home directory."""
+
+    def test_passes_the_contract(self) -> None:
+        """What differs without root, user ids, sockets, signals and adoption, keeps its promises for another user.
+
+        All of `TestContract` does; it takes a minute, and whoever runs the tests without root runs it.
+        """
+        user = _other_user()
+        with tempfile.TemporaryDirectory(prefix="hh-user-", dir="/tmp") as place:
+            os.chown(place, user.pw_uid, user.pw_gid)
+            environment = {"HOME": place, "XDG_RUNTIME_DIR": place, "PATH": os.environ["PATH"], "TMPDIR": place}
+            environment["PYTHONPATH"] = f"{ROOT}:{sysconfig.get_path('purelib')}"
+            environment["PYTHONDONTWRITEBYTECODE"] = "1"
+            as_user = _as(user)
+            tests = ("tests/runtimes/test_podman.py::TestContract", "-p", "no:cacheprovider", "-k", ESSENTIAL)
+            argv = (*as_user, _python_for(as_user), "-m", "pytest", *tests)
+            ended = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stdout[-4_000:] + ended.stderr[-2_000:]
+        assert "skipped" not in ended.stdout.splitlines()[-1]
+
+
+def _other_user() -> pwd.struct_passwd:
+    """Return a user without rights who has subordinate ids; skips where there is none."""
+    if os.geteuid() != 0:
+        pytest.skip("the tests do not run as root: TestContract has been this user's already")
+    ids = Path("/etc/subuid").read_text().splitlines() if Path("/etc/subuid").exists() else []
+    names = {line.split(":")[0] for line in ids}
+    users = [user for user in pwd.getpwall() if user.pw_name in names and user.pw_uid != 0]
+    if not users:
+        pytest.skip("no user here has subordinate ids (/etc/subuid)")
+    return users[0]
+
+
+def _as(user: pwd.struct_passwd) -> tuple[str, ...]:
+    return ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
+
+
+def _python_for(as_user: tuple[str, ...]) -> str:
+    """Return this Python, or the system's of the same version where the user may not read this one's directory."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    look = "import os, sys; os.stat(os.path.realpath(sys.argv[1])); os.listdir(sys.base_prefix)"
+    for python in (sys.executable, f"/usr/bin/python{version}"):
+        argv = (*as_user, python, "-c", look, python)
+        if subprocess.run(argv, capture_output=True, check=False, cwd="/").returncode == 0:
+            return python
+    pytest.skip(f"another user can run neither {sys.executable} nor /usr/bin/python{version}")
