@@ -111,11 +111,16 @@ class ReportOutcome(Command):
 
 @attrs.frozen(kw_only=True)
 class ReportCrash(Command):
-    """The crash watch saw a running container stopped."""
+    """The crash watch saw a running container stopped.
+
+    So many crashes within so many seconds end in quarantine; only replay asks with other numbers.
+    """
 
     agent: str
     generation: int
     exit_status: int | None = None
+    quarantine_crashes: int = QUARANTINE_CRASHES
+    quarantine_seconds: int = QUARANTINE_SECONDS
 
 
 @attrs.frozen(kw_only=True)
@@ -373,13 +378,13 @@ def report_crash(hive: Hive, command: ReportCrash) -> list[Fact]:
         generation=command.generation,
         exit_status=command.exit_status,
     )
-    recent = [at for at in agent.crashes if at > command.at - QUARANTINE_SECONDS * 1_000_000]
-    if len(recent) + 1 < QUARANTINE_CRASHES:
+    recent = [at for at in agent.crashes if at > command.at - command.quarantine_seconds * 1_000_000]
+    if len(recent) + 1 < command.quarantine_crashes:
         return [crash]
     quarantine = facts.AgentQuarantined(
         agent=agent.name,
         crashes=len(recent) + 1,
-        within_seconds=QUARANTINE_SECONDS,
+        within_seconds=command.quarantine_seconds,
     )
     return [crash, quarantine]
 

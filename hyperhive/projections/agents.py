@@ -13,6 +13,8 @@ from hyperhive.projections.projection import Change, Fold, FrozenRow, Projection
 QUARANTINE_CRASHES = 5
 QUARANTINE_SECONDS = 600
 """So many crashes within so many seconds, and an agent is quarantined."""
+CRASHES_KEPT = 20
+"""More than the quarantine counts, so that replay can ask what a more patient one would have done."""
 
 
 class Transient(enum.StrEnum):
@@ -59,7 +61,7 @@ class Agent(FrozenRow, frozen=True, kw_only=True):
     error: str | None = None
     """Of the newest action, where it failed."""
     crashes: tuple[int, ...] = ()
-    """When its newest crashes were; no more of them than the quarantine counts."""
+    """When its newest crashes were; at most `CRASHES_KEPT`."""
     quarantined: bool = False
     paused: bool = False
     control: int = 0
@@ -146,7 +148,7 @@ def _failed(rows: Rows, recorded: Recorded) -> Iterable[Change]:
 
 def _crashed(rows: Rows, recorded: Recorded) -> Iterable[Change]:
     row: Agent = rows[recorded.event.agent]
-    crashes = (*row.crashes, recorded.at)[-QUARANTINE_CRASHES:]
+    crashes = (*row.crashes, recorded.at)[-CRASHES_KEPT:]
     changed = evolve(row, state=State.STOPPED, since=recorded.at, crashed=True, crashes=crashes)
     return ((row.name, changed),)
 
@@ -187,6 +189,7 @@ AGENTS = Projection(
     name="agents",
     row=Agent,
     key=("name",),
+    revision=2,  # keeps more crashes
     folds={
         facts.SpawnRequested: _intent(Transient.SPAWNING),
         facts.SpawnSucceeded: _started,

@@ -114,7 +114,7 @@ class TestStale:
 
     def test_fresh_file(self, migrated: Path) -> None:
         """Tables that were never folded are stale."""
-        assert mirror.stale(read_only(migrated)) == "agents was folded by revision 0 of its fold, now 1"
+        assert mirror.stale(read_only(migrated)) == "agents was folded by revision 0 of its fold, now 2"
 
     def test_of_another_fold(self, desk: Desk) -> None:
         """A table of an older fold is folded anew at the next start, and then it is not stale any more."""
