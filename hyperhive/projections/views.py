@@ -177,8 +177,11 @@ def transients(hive: Hive) -> list[dict[str, Any]]:
     ]
 
 
+WITH_CONTAINER = (State.RUNNING, State.STOPPED)
+
+
 def _has_container(row: Agent) -> bool:
-    return row.state in (State.RUNNING, State.STOPPED)
+    return row.state in WITH_CONTAINER
 
 
 def _is_transient(row: Agent) -> bool:

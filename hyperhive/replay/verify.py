@@ -1,7 +1,8 @@
-"""Folds the whole log anew and compares every projection with its table, row by row."""
+"""Folds the whole log anew and compares every projection with its table, row by row, and every checkpoint."""
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import tempfile
 from collections.abc import Iterable
@@ -15,8 +16,11 @@ from hyperhive.events import chain
 from hyperhive.events.chain import Anchor, AnchorMissed, ChainBroken, Verified
 from hyperhive.events.log import LogDamaged, LogFailed, read_only
 from hyperhive.projections import database, mirror
-from hyperhive.projections.hive import PROJECTIONS
+from hyperhive.projections.hive import PROJECTIONS, Hive
 from hyperhive.projections.projection import Projection
+from hyperhive.replay.snapshot import BadSnapshot
+from hyperhive.replay.source import Source, Unreplayable
+from hyperhive.replay.store import BadStore, read_store
 
 
 @attrs.frozen(kw_only=True)
@@ -26,6 +30,14 @@ class Agreement:
     position: int
     rows: dict[str, int]
     """Rows compared, by projection."""
+
+
+@attrs.frozen(kw_only=True)
+class Checked:
+    """The checkpoints of this release that there are, and fold to what they hold; ``position`` is of the latest."""
+
+    count: int
+    position: int
 
 
 class Disagreement(Exception):  # noqa: N818
@@ -38,11 +50,16 @@ class Report:
 
     chain: Verified | ChainBroken | AnchorMissed
     views: Agreement | Disagreement | LogDamaged | database.WrongRevision
+    checkpoints: Checked | Disagreement | Unreplayable
 
     @property
     def ok(self) -> bool:
         """Whether all of it holds."""
-        return isinstance(self.chain, Verified) and isinstance(self.views, Agreement)
+        return (
+            isinstance(self.chain, Verified)
+            and isinstance(self.views, Agreement)
+            and isinstance(self.checkpoints, Checked)
+        )
 
 
 def report(path: Path, anchors: Iterable[Anchor] = ()) -> Report:
@@ -59,7 +76,42 @@ def report(path: Path, anchors: Iterable[Anchor] = ()) -> Report:
         views = wrong
     except (sqlite3.Error, LogFailed) as error:
         views = LogDamaged(f"the views cannot be compared: {error}")
-    return Report(chain=found, views=views)
+    return Report(chain=found, views=views, checkpoints=_checkpoints(path))
+
+
+def _checkpoints(path: Path) -> Checked | Disagreement | Unreplayable:
+    try:
+        return verify_checkpoints(path)
+    except (Disagreement, Unreplayable) as wrong:
+        return wrong
+    except BadStore as bad:
+        return Disagreement(str(bad))
+
+
+def verify_checkpoints(path: Path) -> Checked:
+    """Fold a log anew up to its latest checkpoint, and compare with each on the way; nothing is written.
+
+    Those of another release's folds are none. Raises `Disagreement` with the first difference, `Unreplayable` for a
+    log that cannot be read so far, `BadStore` for a file that is none of checkpoints.
+    """
+    hive, count = Hive(), 0
+    with contextlib.closing(Source(path)) as source, contextlib.closing(read_store(path)) as store:
+        for end in store.ends():
+            kept = next(iter(store.checkpoints(until=end)), None)
+            if kept is None or kept.position != end:
+                continue
+            hive.fold_all(fact for fact, _ in source.steps(hive.position, end))
+            try:
+                found = kept.hive()
+            except BadSnapshot as bad:
+                raise Disagreement(str(bad)) from bad
+            if kept.hash != source.hash_at(end):
+                raise Disagreement(f"the checkpoint at {end} is of another log, or of one that went on otherwise")
+            for name, rows in hive.rows.items():
+                if list(found.rows[name].items()) != list(rows.items()):
+                    raise Disagreement(f"the checkpoint at {end}: its {name} are not what the log folds to")
+            count += 1
+    return Checked(count=count, position=hive.position if count else 0)
 
 
 def verify(path: Path) -> Agreement:

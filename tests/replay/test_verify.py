@@ -18,7 +18,9 @@ from hyperhive.events.envelope import DAEMON, MANAGER, OPERATOR, actor_of_agent
 from hyperhive.events.log import LogDamaged
 from hyperhive.projections.database import WrongRevision
 from hyperhive.projections.hive import PROJECTIONS
-from hyperhive.replay.verify import Disagreement, verify
+from hyperhive.replay.source import Unreplayable
+from hyperhive.replay.store import beside, digest_of
+from hyperhive.replay.verify import Checked, Disagreement, report, verify, verify_checkpoints
 from tests.commands.desk import Desk
 from tests.events import tampering
 
@@ -169,3 +171,56 @@ class TestDisagreement:
         tampering.tamper(hive_db, "UPDATE events SET type = 'OfTomorrow' WHERE position = 3")
         with pytest.raises(LogDamaged, match=r"position 3 has an event of the type OfTomorrow"):
             verify(hive_db)
+
+
+class TestCheckpoints:
+    """The fold against what was kept of it."""
+
+    @pytest.fixture
+    def kept(self, hive_db: Path) -> Path:
+        """Let a hive live and keep its checkpoints."""
+        from tests.replay.stories import opened
+
+        lived(hive_db).log.close()
+        with opened(hive_db) as past:
+            past.keep(past.head)
+        return hive_db
+
+    def test_agree(self, kept: Path) -> None:
+        """All of them are compared, and the report has the latest; where there are none, that is no difference."""
+        with sqlite3.connect(beside(kept)) as connection:
+            (count, latest) = connection.execute("SELECT count(*), max(position) FROM blocks").fetchone()
+        assert verify_checkpoints(kept) == Checked(count=count, position=latest)
+        assert report(kept).ok
+        beside(kept).unlink()
+        assert verify_checkpoints(kept) == Checked(count=0, position=0)
+        assert not beside(kept).exists()
+
+    def test_another_state(self, kept: Path) -> None:
+        """One that is whole and holds another state is found; so is one that is not whole."""
+        with sqlite3.connect(beside(kept)) as connection:
+            rows = connection.execute("SELECT position, hash, state FROM blocks ORDER BY position").fetchall()
+            (position, hash_, _), (_, _, state) = rows[-1], rows[-2]
+            values = (state, digest_of(position, hash_, state), position)
+            connection.execute("UPDATE blocks SET state = ?, digest = ? WHERE position = ?", values)
+        with pytest.raises(Disagreement, match=f"the checkpoint at {position}: its .* are not what the log folds to"):
+            verify_checkpoints(kept)
+        with sqlite3.connect(beside(kept)) as connection:
+            connection.execute("UPDATE blocks SET digest = x'00'")
+        with pytest.raises(Disagreement, match="is not what was written"):
+            verify_checkpoints(kept)
+        assert not report(kept).ok
+
+    def test_broken_log(self, kept: Path) -> None:
+        """A log that cannot be folded so far is named with the position."""
+        with sqlite3.connect(kept) as connection:
+            connection.execute("DROP TRIGGER events_refuse_update")
+            connection.execute("UPDATE events SET actor = 'nobody' WHERE position = 4")
+        with pytest.raises(Unreplayable, match="at position 4: its hash"):
+            verify_checkpoints(kept)
+
+    def test_rubbish(self, kept: Path) -> None:
+        """A file that is none of checkpoints is a difference, too, and is left alone."""
+        beside(kept).write_bytes(b"dear diary " * 500)
+        assert isinstance(report(kept).checkpoints, Disagreement)
+        assert beside(kept).read_bytes().startswith(b"dear diary")

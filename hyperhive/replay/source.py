@@ -1,0 +1,154 @@
+"""The facts of one file, in order and each checked against the chain: the only place where replay reads a log."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from hyperhive.events import chain, codec
+from hyperhive.events.chain import ChainBroken
+from hyperhive.events.envelope import Recorded
+from hyperhive.events.log import read_only, release_at
+from hyperhive.events.reading import position_before
+
+Step = tuple[Recorded, bytes]
+"""A fact, and the chain's hash at it."""
+
+
+_GAP = 24
+"""Facts that are cheaper to read than to begin anew after them."""
+
+
+class NotThere(Exception):  # noqa: N818 - an outcome people meet
+    """What was asked for is not in the log."""
+
+    code = "not_found"
+
+
+class Unreplayable(Exception):  # noqa: N818
+    """The first position that cannot be replayed, and what is still readable."""
+
+    code = "failed"
+
+    def __init__(self, position: int, reason: str) -> None:
+        whole = f"up to {position - 1} it is whole (hyperhive replay at {position - 1})"
+        super().__init__(
+            f"the past cannot be read at position {position}: {reason}; "
+            + (whole if position > 1 else "nothing before it can be read")
+        )
+        self.position = position
+        self.reason = reason
+
+
+class Source:
+    """One log's file, read-only; a daemon may be writing to it. One thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            raise NotThere(f"no log at {path}; name a hive's database with --file, or begin one: hyperhive serve")
+        self.path = path
+        self._connection = read_only(path)
+        with self._reading(1):
+            self._connection.execute("SELECT position, stream, at, data, hash FROM events LIMIT 0")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    @property
+    def head(self) -> int:
+        """The last position, 0 for a log without a fact."""
+        with self._reading(1):
+            return int(self._connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()[0])
+
+    def hash_at(self, position: int) -> bytes | None:
+        """Return the chain's hash at a position; None where there is no such fact."""
+        if position == 0:
+            return chain.GENESIS
+        with self._reading(position):
+            row = self._connection.execute("SELECT hash FROM events WHERE position = ?", (position,)).fetchone()
+        return None if row is None else row[0]
+
+    def at(self, position: int) -> int | None:
+        """Return when a fact was written, microseconds since 1970."""
+        with self._reading(position):
+            row = self._connection.execute("SELECT at FROM events WHERE position = ?", (position,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def steps(self, after: int, until: int) -> Iterator[Step]:
+        """Yield the facts after a position, decoded, each with its hash once its link was checked.
+
+        Holds no snapshot. Raises `Unreplayable` with the first position that is not what was written, or that this
+        release does not know.
+        """
+        if until <= after:
+            return
+        position, decode, new = after, codec.decode, tuple.__new__
+        try:
+            for envelope, data, hash_ in chain.walked(self.path, after + 1, until):
+                position = envelope[0]
+                yield new(Recorded, (*envelope, decode(envelope[3], bytes(data)))), hash_
+        except ChainBroken as broken:
+            raise Unreplayable(broken.position, broken.reason) from broken
+        except codec.UnknownType as error:
+            with self._reading(position):
+                release = release_at(self._connection, position)
+            raise Unreplayable(position, f"{error}; release {release} wrote it and can read it") from error
+        except codec.BadData as error:
+            raise Unreplayable(position, str(error)) from error
+
+    def fact(self, position: int) -> Recorded:
+        """Return one fact; raises `NotThere` for a position that the log does not have."""
+        if not 1 <= position <= self.head:
+            raise NotThere(f"there is no event {position}; the log has 1 to {self.head}")
+        return next(self.steps(position - 1, position))[0]
+
+    def facts(self, positions: Iterable[int]) -> dict[int, Recorded]:
+        """Return several facts; those that stand close together are read at once."""
+        found: dict[int, Recorded] = {}
+        run: list[int] = []
+        for position in [*sorted(set(positions)), None]:
+            if run and (position is None or position - run[-1] > _GAP):
+                wanted = set(run)
+                steps = self.steps(run[0] - 1, run[-1])
+                found |= {fact.position: fact for fact, _ in steps if fact.position in wanted}
+                run = []
+            if position is not None:
+                run.append(position)
+        return found
+
+    def after_in(self, stream: str, *, after: int, most: int) -> list[int]:
+        """Return the next positions of a stream."""
+        sql = "SELECT position FROM events WHERE stream = ? AND position > ? ORDER BY version LIMIT ?"
+        with self._reading(after + 1):
+            return [int(row[0]) for row in self._connection.execute(sql, (stream, after, most))]
+
+    def before_in(self, stream: str, *, before: int, most: int) -> list[int]:
+        """Return the previous positions of a stream, newest first."""
+        sql = "SELECT position FROM events WHERE stream = ? AND position < ? ORDER BY version DESC LIMIT ?"
+        with self._reading(before):
+            return [int(row[0]) for row in self._connection.execute(sql, (stream, before, most))]
+
+    def texts(self, positions: list[int]) -> list[tuple[int, str]]:
+        """Return the data of facts as JSON, unchecked: for searching. In the order of the positions given."""
+        sql = f"SELECT position, data FROM events WHERE position IN ({', '.join('?' * len(positions))})"  # noqa: S608
+        with self._reading(min(positions, default=1)):
+            found = dict(self._connection.execute(sql, positions))
+        return [(position, found[position]) for position in positions if position in found]
+
+    def position_at(self, at: int) -> int:
+        """Return the last position at a moment (microseconds since 1970), 0 where the log begins later.
+
+        Where a clock was set back there are several answers; this is one of them.
+        """
+        with self._reading(1):
+            return position_before(self._connection, at + 1)
+
+    @contextlib.contextmanager
+    def _reading(self, position: int) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise Unreplayable(position, f"SQLite cannot read {self.path}: {error}") from error
