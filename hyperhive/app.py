@@ -30,6 +30,8 @@ from hyperhive.daemon.archivist import Archivist
 from hyperhive.daemon.journal import Journal
 from hyperhive.daemon.narrate import narrate
 from hyperhive.daemon.notify import Notifier
+from hyperhive.daemon.remembering import INTERVAL_SECONDS as CHECKPOINT_SECONDS
+from hyperhive.daemon.remembering import Remembering
 from hyperhive.daemon.sessions import Sessions
 from hyperhive.daemon.settings import Settings
 from hyperhive.daemon.signals import listen_to_signals
@@ -414,6 +416,8 @@ class Daemon:
         self._settings.follow(adjust)
         deadlines = Deadlines(self._dispatcher, wall=_now)
         watch = CrashWatch(self._dispatcher, self._runtime)
+        remembering = Remembering(self._directories.hive_db)
+        self._stack.callback(remembering.close)
         loops = (
             lifecycle.run(),
             deadlines.run(),
@@ -421,6 +425,7 @@ class Daemon:
             self._tombstones.run(),
             every(interval, watch.tick, name="crash_watch"),
             every(INTERVAL_SECONDS, retention.tick, name="retention"),
+            every(CHECKPOINT_SECONDS, remembering.tick, name="checkpoints"),
         )
         for loop in loops:
             self._follow(loop)
