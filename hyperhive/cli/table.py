@@ -65,7 +65,11 @@ COMMANDS: dict[str, Entry] = {
     "parked": Entry("Messages", "parked:parked", "List messages that could not be delivered."),
     "requeue": Entry("Messages", "parked:requeue", "Put a parked message back into its inbox."),
     "log": Entry("The record", "log:log", "Read the log, and prove that nobody rewrote it."),
-    "replay": Entry("The record", "replay:replay", "Prove that the present follows from the past."),
+    "replay": Entry(
+        "The record",
+        "replay:replay",
+        "Stand at any moment of the past, and prove that the present follows from it.",
+    ),
     "backup": Entry(
         "The record",
         "backup:backup",
