@@ -167,10 +167,13 @@ class Past:
         """Return the position that a text means: itself, or the last one at that time."""
         found = read_moment(text, now=now, zone=zone)
         with self._lock:
+            head = self._source.head
+            if self._source.broken is not None and (isinstance(found, datetime) or found > head):
+                raise self._source.broken
             if isinstance(found, datetime):
                 return self._position_at(text, found, now)
-            if found > self._source.head:
-                raise NotThere(f"there is no position {found}; the log ends at {self._source.head}")
+            if found > head:
+                raise NotThere(f"there is no position {found}; the log ends at {head}")
             return found
 
     def _position_at(self, text: str, found: datetime, now: datetime) -> int:

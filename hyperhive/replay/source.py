@@ -50,6 +50,8 @@ class Source:
             raise NotThere(f"no log at {path}; name a hive's database with --file, or begin one: hyperhive serve")
         self.path = path
         self._connection = read_only(path)
+        self.broken: Unreplayable | None = None
+        """What is beyond the last position that can be read, in a file with a damaged page."""
         with self._reading(1):
             self._connection.execute("SELECT position, stream, at, data, hash FROM events LIMIT 0")
 
@@ -59,9 +61,21 @@ class Source:
 
     @property
     def head(self) -> int:
-        """The last position, 0 for a log without a fact."""
-        with self._reading(1):
-            return int(self._connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()[0])
+        """The last position that can be read, 0 for a log without a fact; `broken` says whether there were more."""
+        if self.broken is None:
+            try:
+                return int(self._connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()[0])
+            except sqlite3.Error:
+                self.broken = self._first_broken()
+        return self.broken.position - 1
+
+    def _first_broken(self) -> Unreplayable:
+        """Find where a damaged file can be read no longer, by walking it once."""
+        try:
+            count = chain.verify(self.path).count
+        except ChainBroken as broken:
+            return Unreplayable(broken.position, broken.reason)
+        return Unreplayable(count + 1, "SQLite cannot read on")
 
     def hash_at(self, position: int) -> bytes | None:
         """Return the chain's hash at a position; None where there is no such fact."""

@@ -15,6 +15,7 @@ from hyperhive.events.envelope import OPERATOR, Recorded
 from hyperhive.projections import views
 from hyperhive.replay.changes import changes
 from hyperhive.replay.past import BadMoment, Filter, Kind, Node, NotThere, Past, Unreplayable
+from hyperhive.replay.store import beside, discard
 from hyperhive.replay.telling import _WORDS, told
 from tests.language import DAWN
 from tests.replay.stories import SECOND, Writer, folded, opened, story
@@ -325,13 +326,31 @@ class TestTrouble:
                 past.state(position)
             assert past.state(at["head"])["crashed"] == ["coder"]
 
-    def test_truncated(self, hive_db: Path, at: dict[str, int]) -> None:
-        """A file that was cut is told as such at whatever is asked, and nothing else happens."""
+    def test_truncated(self, hive_db: Path) -> None:
+        """A file that was cut is told as such, and nothing else happens: SQLite opens none whose length is wrong."""
+        story(hive_db)
         whole = hive_db.read_bytes()
         for share in (1, 2, 3, 5):
             hive_db.write_bytes(whole[: len(whole) * share // 10])
-            with pytest.raises(Unreplayable, match="cannot be read at position"):
-                _all_of(hive_db)
+            with pytest.raises(Unreplayable, match="cannot be read at position 1"):
+                opened(hive_db)
+
+    def test_any_page(self, hive_db: Path) -> None:
+        """Whichever page is lost: the first position that is gone is named, and all before it can be asked."""
+        writer = Writer(hive_db)
+        for number in range(300):
+            writer.write(agents.ContainerReaped(agent="coder", reason=f"{number} " * 50))
+        writer.close()
+        whole, named = hive_db.read_bytes(), set()
+        pages = len(whole) // 4_096
+        for page in range(3, pages, max(1, pages // 12)):
+            hive_db.write_bytes(whole[: page * 4_096] + bytes(4_096) + whole[(page + 1) * 4_096 :])
+            position = _first_lost(hive_db)
+            named.add(position)
+            if position is not None and position > 1:
+                with opened(hive_db) as past:
+                    assert past.hive(position - 1).position == position - 1
+        assert any(position is not None and position > 100 for position in named)
 
     def test_no_log(self, tmp_path: Path) -> None:
         """Where there is no log, that is what is said; nothing is made."""
@@ -343,6 +362,13 @@ class TestTrouble:
         assert [path.name for path in tmp_path.iterdir()] == ["diary"]
 
 
-def _all_of(path: Path) -> None:
-    with opened(path) as past:
-        past.state(past.head)
+def _first_lost(path: Path) -> int | None:
+    """Ask for the newest state; return the position that is named as the first that cannot be read."""
+    discard(beside(path))
+    try:
+        with opened(path) as past:
+            past.state(past.position("now", now=NOW))
+    except Unreplayable as broken:
+        assert f"cannot be read at position {broken.position}: " in str(broken)  # noqa: PT017 - it need not be raised
+        return broken.position
+    return None
