@@ -17,7 +17,11 @@ COMMANDS: dict[str, Entry] = {
     "why": Entry(_CAUSES, "replay_why:why", "Show what led to an event, and what followed from it."),
     "bisect": Entry(_CAUSES, "replay_bisect:bisect", "Find the first position at which something was so."),
     "what-if": Entry(_CAUSES, "replay_whatif:what_if", "Decide the past anew without some events, or by another rule."),
-    "capsule": Entry(_PROOF, "capsule:capsule", "Put an incident into one file for somebody else: facts, state, turns, output, versions, settings."),
+    "capsule": Entry(
+        _PROOF,
+        "capsule:capsule",
+        "Put an incident into one file for somebody else: facts, state, turns, output, versions, settings.",
+    ),
     "verify": Entry(
         _PROOF,
         "replay_verify:verify",

@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from hyperhive.cli.pasts import MomentCommand, file_option, opened, place, position
 from hyperhive.cli.options import examples, json_option
+from hyperhive.cli.pasts import MomentCommand, file_option, opened, place, position
 from hyperhive.cli.places import places
 from hyperhive.cli.ps import state as standing
 from hyperhive.cli.terminal import say, when, write, write_json, write_table

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hyperhive.cli.pasts import MomentCommand, file_option, opened, position
 from hyperhive.cli.options import AGENT, examples
+from hyperhive.cli.pasts import MomentCommand, file_option, opened, position
 from hyperhive.cli.places import places
 from hyperhive.cli.terminal import when
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hyperhive.cli.pasts import file_option, log_path
 from hyperhive.cli.options import examples, json_option
+from hyperhive.cli.pasts import file_option, log_path
 from hyperhive.cli.places import places
 from hyperhive.cli.terminal import say, write, write_json
 

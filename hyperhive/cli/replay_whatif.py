@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from hyperhive.cli.pasts import MomentCommand, file_option, opened, place, position
 from hyperhive.cli.options import examples, json_option
+from hyperhive.cli.pasts import MomentCommand, file_option, opened, place, position
 from hyperhive.cli.places import places
 from hyperhive.cli.terminal import say, write, write_json
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hyperhive.cli.pasts import file_option, opened
 from hyperhive.cli.options import examples, json_option
+from hyperhive.cli.pasts import file_option, opened
 from hyperhive.cli.places import places
 from hyperhive.cli.terminal import safe, when, write, write_json
 

@@ -66,6 +66,6 @@ class Remembering:
             return False  # a young hive needs none, and gets no file
         if self._keeper is None:
             self._store = open_store(self._path)
-            self._store.adopt(self._source.hash_at)
+            self._store.adopt(self._source.agrees)
             self._keeper = Keeper(self._source, self._store)
         return self._keeper.step(head)

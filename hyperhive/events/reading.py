@@ -110,14 +110,14 @@ def _page(rows: Rows, selection: Selection, order: str, limit: int) -> list[Row]
 
 def _newest(rows: Rows, selection: Selection, limit: int) -> list[Row]:
     with snapshot(rows.connection):
-        old = min(archived(rows.connection), selection.until)
+        old = archived(rows.connection)
         live = attrs.evolve(selection, after=max(selection.after, old))
         if selection.stream is not None and not selection.stream.endswith("*"):
             found = list(itertools.islice(_linked(rows, live), limit))
         else:
             found = _page(rows, live, "ORDER BY position DESC", limit)
     takes = selection.takes(rows.connection)
-    backwards = filter(takes, _backwards(rows, selection.after, old))
+    backwards = filter(takes, _backwards(rows, selection.after, min(old, selection.until)))
     while len(found) < limit and not _begins(selection, found) and (row := next(backwards, None)) is not None:
         found.append(row)
     return found[::-1]

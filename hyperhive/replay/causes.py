@@ -175,14 +175,20 @@ class _Tree:
 
     def _hidden(self, fact: Recorded, most: int) -> list[int]:
         """Find the crash of a container that this fact started, and the quarantine that a crash led to."""
-        if most < 1 or not (_starts(fact) or fact.type == "ContainerCrashed"):
+        if most < 1:
             return []
-        later = self._source.facts(self._source.after_in(fact.stream, after=fact.position, most=_LOOKED_BACK))
-        for position in sorted(later):
-            each = later[position]
-            if each.causation is None and (each.type in _ENDINGS or each.type == "AgentQuarantined"):
-                return [position] if _explains(fact, each) else []
-        return []
+        if _starts(fact):
+            next_ = self._index.next_crash(fact.event.agent, after=fact.position)
+        else:
+            # One decision: it is the next fact, or there is none.
+            next_ = fact.position + 1 if fact.type == "ContainerCrashed" else None
+        found = {} if next_ is None or next_ > self._source.head else self._source.facts([next_])
+        return [position for position, each in found.items() if each.causation is None and _explained(fact, each)]
+
+
+def _explained(fact: Recorded, later: Recorded) -> bool:
+    known = later.type in _ENDINGS or later.type == "AgentQuarantined"
+    return known and fact.stream == later.stream and _explains(fact, later)
 
 
 def _node(fact: Recorded) -> Node:

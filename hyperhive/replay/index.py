@@ -74,6 +74,17 @@ class Index:
         found += [row.position for row in self._tail if row.cause == position < row.position]
         return found[:most]
 
+    def next_crash(self, agent: str, *, after: int) -> int | None:
+        """Return the next crash of an agent's container."""
+        sql = "SELECT position FROM marks WHERE kind = ? AND agent = ? AND position > ? ORDER BY position LIMIT 1"
+        found = self._store.select(sql, Kind.CRASH.value, agent, after)
+        found += [
+            (row.position,)
+            for row in self._tail
+            if row.mark is not None and row.mark[2:] == (Kind.CRASH.value, agent) and row.position > after
+        ]
+        return found[0][0] if found else None
+
     def marks(self, *, after: int, until: int, most: int) -> list[Mark]:
         """Return what stands out in a range, the newest so many, oldest first."""
         sql = "SELECT * FROM marks WHERE position > ? AND position <= ? ORDER BY position DESC LIMIT ?"

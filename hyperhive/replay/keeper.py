@@ -61,7 +61,7 @@ def nearest(source: Source, store: Store, position: int) -> Hive:
     One that is damaged, or not of this log, is passed over: the one before it costs a little more.
     """
     for checkpoint in store.checkpoints(until=position):
-        if checkpoint.hash != source.hash_at(checkpoint.position):
+        if not source.agrees(checkpoint.position, checkpoint.hash):
             continue
         try:
             return checkpoint.hive()

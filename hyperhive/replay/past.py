@@ -138,7 +138,7 @@ class Past:
             self._store = open_store(self._source.path, block=self._block)
             self.kept = True
             """Whether the checkpoints stay for the next time."""
-            self._store.adopt(self._source.hash_at)
+            self._store.adopt(self._source.agrees)
         except (BadStore, OSError):
             self._store = in_memory(block=self._block)
             self.kept = False

@@ -9,9 +9,12 @@ from pathlib import Path
 
 from hyperhive.events import chain, codec
 from hyperhive.events.chain import ChainBroken
+from hyperhive.events.damage import LogDamaged, SegmentLost
 from hyperhive.events.envelope import Recorded
 from hyperhive.events.log import read_only, release_at
-from hyperhive.events.reading import position_before
+from hyperhive.events.reading import Selection, Unreadable, position_before, select
+from hyperhive.events.rows import Rows
+from hyperhive.events.segments import archived
 
 Step = tuple[Recorded, bytes]
 """A fact, and the chain's hash at it."""
@@ -53,7 +56,8 @@ class Source:
         self.broken: Unreplayable | None = None
         """What is beyond the last position that can be read, in a file with a damaged page."""
         with self._reading(1):
-            self._connection.execute("SELECT position, stream, at, data, hash FROM events LIMIT 0")
+            self._connection.execute("SELECT position FROM facts LIMIT 0")
+        self._rows = Rows(self._connection)
 
     def close(self) -> None:
         """Close the file."""
@@ -64,7 +68,7 @@ class Source:
         """The last position that can be read, 0 for a log without a fact; `broken` says whether there were more."""
         if self.broken is None:
             try:
-                return int(self._connection.execute("SELECT coalesce(max(position), 0) FROM events").fetchone()[0])
+                return int(self._connection.execute("SELECT coalesce(max(position), 0) FROM facts").fetchone()[0])
             except sqlite3.Error:
                 self.broken = self._first_broken()
         return self.broken.position - 1
@@ -79,17 +83,21 @@ class Source:
 
     def hash_at(self, position: int) -> bytes | None:
         """Return the chain's hash at a position; None where there is no such fact."""
-        if position == 0:
-            return chain.GENESIS
         with self._reading(position):
-            row = self._connection.execute("SELECT hash FROM events WHERE position = ?", (position,)).fetchone()
-        return None if row is None else row[0]
+            return self._rows.hash_at(position)
+
+    def agrees(self, position: int, hash_: bytes) -> bool:
+        """Whether the chain has this hash at a position; what cannot be read (a segment is gone) says nothing of it."""
+        try:
+            return self.hash_at(position) == hash_
+        except Unreplayable:
+            return True
 
     def at(self, position: int) -> int | None:
         """Return when a fact was written, microseconds since 1970."""
         with self._reading(position):
-            row = self._connection.execute("SELECT at FROM events WHERE position = ?", (position,)).fetchone()
-        return None if row is None else int(row[0])
+            row = self._rows.at(position)
+        return None if row is None else int(row[4])
 
     def steps(self, after: int, until: int) -> Iterator[Step]:
         """Yield the facts after a position, decoded, each with its hash once its link was checked.
@@ -133,23 +141,24 @@ class Source:
                 run.append(position)
         return found
 
-    def after_in(self, stream: str, *, after: int, most: int) -> list[int]:
-        """Return the next positions of a stream."""
-        sql = "SELECT position FROM events WHERE stream = ? AND position > ? ORDER BY version LIMIT ?"
-        with self._reading(after + 1):
-            return [int(row[0]) for row in self._connection.execute(sql, (stream, after, most))]
-
     def before_in(self, stream: str, *, before: int, most: int) -> list[int]:
         """Return the previous positions of a stream, newest first."""
-        sql = "SELECT position FROM events WHERE stream = ? AND position < ? ORDER BY version DESC LIMIT ?"
         with self._reading(before):
-            return [int(row[0]) for row in self._connection.execute(sql, (stream, before, most))]
+            found = select(self._connection, Selection(stream=stream, until=before - 1), limit=most)
+            return [fact["position"] for fact in found][::-1]
 
     def texts(self, positions: list[int]) -> list[tuple[int, str]]:
         """Return the data of facts as JSON, unchecked: for searching. In the order of the positions given."""
-        sql = f"SELECT position, data FROM events WHERE position IN ({', '.join('?' * len(positions))})"  # noqa: S608
-        with self._reading(min(positions, default=1)):
-            found = dict(self._connection.execute(sql, positions))
+        if not positions:
+            return []
+        low, high = min(positions), max(positions)
+        with self._reading(low):
+            old = archived(self._connection)
+            wanted = set(positions)
+            found = {row[0]: _text(row[8]) for row in self._rows.between(low - 1, min(high, old)) if row[0] in wanted}
+            live = [position for position in positions if position > old]
+            sql = f"SELECT position, data FROM facts WHERE position IN ({', '.join('?' * len(live))})"  # noqa: S608
+            found.update(self._connection.execute(sql, live))
         return [(position, found[position]) for position in positions if position in found]
 
     def position_at(self, at: int) -> int:
@@ -164,5 +173,13 @@ class Source:
     def _reading(self, position: int) -> Iterator[None]:
         try:
             yield
+        except SegmentLost as lost:
+            raise Unreplayable(lost.first, f"up to {lost.last} it is archived, and {lost.reason}") from lost
+        except (LogDamaged, Unreadable) as damaged:
+            raise Unreplayable(position, str(damaged)) from damaged
         except (sqlite3.Error, UnicodeDecodeError) as error:
             raise Unreplayable(position, f"SQLite cannot read {self.path}: {error}") from error
+
+
+def _text(data: str | bytes) -> str:
+    return data if isinstance(data, str) else data.decode()

@@ -115,16 +115,16 @@ class Store:
         """Close the file."""
         self._connection.close()
 
-    def adopt(self, hash_at: Callable[[int], bytes | None]) -> None:
+    def adopt(self, agrees: Callable[[int, bytes], bool]) -> None:
         """Drop what is not of this log: a restored backup goes on from an earlier place, with another chain."""
         rows = self._all("SELECT position, hash FROM blocks ORDER BY position")
         # Chains that agree at one place agree at all before it.
         low, high = 0, len(rows)
-        if rows and hash_at(rows[-1][0]) == rows[-1][1]:
+        if rows and agrees(*rows[-1]):
             return
         while low < high:
             middle = (low + high) // 2
-            low, high = (middle + 1, high) if hash_at(rows[middle][0]) == rows[middle][1] else (low, middle)
+            low, high = (middle + 1, high) if agrees(*rows[middle]) else (low, middle)
         if low < len(rows):
             self.cut(rows[low - 1][0] if low else 0)
 

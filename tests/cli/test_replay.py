@@ -9,7 +9,6 @@ import pty
 import re
 import select
 import shutil
-import sqlite3
 import struct
 import subprocess
 import termios
@@ -22,6 +21,7 @@ import pytest
 from hyperhive.projections import views
 from hyperhive.replay.store import beside
 from tests.cli.program import DEADLINE_SECONDS, PROGRAM, Program
+from tests.events.tampering import tamper
 from tests.replay.stories import folded, story
 
 
@@ -77,9 +77,7 @@ class TestAt:
 
     def test_flipped_byte(self, hyperhive: Program, at: dict[str, int]) -> None:
         """A fact that is not what was written is named, with what is still readable; and that is readable."""
-        with sqlite3.connect(hyperhive.data / "hive.sqlite") as connection:
-            connection.execute("DROP TRIGGER events_refuse_update")
-            connection.execute("UPDATE events SET actor = 'operatos' WHERE position = ?", (at["wish"],))
+        tamper(hyperhive.data / "hive.sqlite", f"UPDATE events SET actor = 'operatos' WHERE position = {at['wish']}")  # noqa: S608
         ended = hyperhive("replay", "at", "now")
         assert (ended.code, ended.out) == (1, "")
         assert f"cannot be read at position {at['wish']}: its hash does not follow" in ended.err
@@ -301,9 +299,7 @@ class TestStep:
 
     def test_broken_log(self, hyperhive: Program, at: dict[str, int], terminals: list[Terminal]) -> None:
         """At a fact that is not what was written one stays before it, and is told."""
-        with sqlite3.connect(hyperhive.data / "hive.sqlite") as connection:
-            connection.execute("DROP TRIGGER events_refuse_update")
-            connection.execute("UPDATE events SET actor = 'x' WHERE position = ?", (at["wish"],))
+        tamper(hyperhive.data / "hive.sqlite", f"UPDATE events SET actor = 'x' WHERE position = {at['wish']}")  # noqa: S608
         terminal = Terminal(hyperhive, str(at["wish"] - 1))
         terminals.append(terminal)
         terminal.until(f"position {at['wish'] - 1} of")

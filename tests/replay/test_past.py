@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,12 @@ from hyperhive.replay.changes import changes
 from hyperhive.replay.past import BadMoment, Filter, Kind, Node, NotThere, Past, Unreplayable
 from hyperhive.replay.store import beside, discard
 from hyperhive.replay.telling import _WORDS, told
+from tests.events.archived import archive, small
+from tests.events.tampering import tamper
 from tests.language import DAWN
 from tests.replay.stories import SECOND, Writer, folded, opened, story
-from tests.replay.test_verify import tamper
+
+__all__ = ["small"]
 
 NOW = datetime.fromtimestamp(DAWN / SECOND, UTC) + timedelta(hours=1)
 
@@ -292,14 +294,49 @@ class TestScene:
         assert past.scene(0).event is None
 
 
+@pytest.mark.usefixtures("small")
+class TestArchive:
+    """A log whose past is archived into segments."""
+
+    def test_same(self, hive_db: Path, at: dict[str, int]) -> None:
+        """Every state, difference, list and cause is what it was."""
+        asked = [Filter(), Filter(text="really"), Filter(agent="coder"), Filter(types=("ContainerCrashed",))]
+
+        def everything() -> list[Any]:
+            with opened(hive_db) as past:
+                states = [past.state(position) for position in range(at["head"] + 1)]
+                lists = [past.events(wanted) for wanted in asked]
+                causes = [past.why(str(position)) for position in range(1, at["head"] + 1)]
+                times = past.position("2026-01-01T00:00:05Z", now=NOW)
+                return [states, lists, causes, past.diff(2, at["head"]), past.marks(), times, past.why("question:1")]
+
+        before = everything()
+        discard(beside(hive_db))
+        assert archive(hive_db, until=at["head"] - 1)
+        assert everything() == before
+
+    def test_segment_is_missing(self, hive_db: Path, at: dict[str, int]) -> None:
+        """Without a segment, what it held is named, and what is before it is there."""
+        with opened(hive_db) as past:
+            expected = [past.state(position) for position in range(13)]
+        archive(hive_db, until=at["head"] - 1)
+        max(hive_db.parent.rglob("*.zst")).unlink()
+        for _ in range(2):  # with checkpoints, and without
+            with opened(hive_db) as past:
+                with pytest.raises(Unreplayable, match=r"at position 1[345]: .* is not there"):
+                    past.state(at["head"])
+                with pytest.raises(Unreplayable, match=r"at position 14: .* is not there"):
+                    past.event(14 + 1)
+                assert [past.state(position) for position in range(13)] == expected
+            discard(beside(hive_db))
+
+
 class TestTrouble:
     """Logs that are not what was written: the position is named, and what is before it is readable."""
 
     def test_any_fact_changed(self, hive_db: Path, at: dict[str, int]) -> None:
         """A fact that was changed by hand is never part of a state; the positions before it are all there."""
         expected = opened(hive_db).state(at["turn"] - 1)
-        with sqlite3.connect(hive_db) as connection:
-            connection.execute("DROP TRIGGER events_refuse_update")
         tamper(hive_db, f"UPDATE events SET data = replace(data, 'manager', 'manacle') WHERE position = {at['turn']}")  # noqa: S608
         (hive_db.parent / "hive.sqlite.checkpoints").unlink()
         with opened(hive_db) as past:

@@ -23,6 +23,7 @@ from hyperhive.replay.store import beside, digest_of
 from hyperhive.replay.verify import Checked, Disagreement, report, verify, verify_checkpoints
 from tests.commands.desk import Desk
 from tests.events import tampering
+from tests.events.tampering import tamper as change
 
 CODER = actor_of_agent("coder")
 
@@ -213,9 +214,7 @@ class TestCheckpoints:
 
     def test_broken_log(self, kept: Path) -> None:
         """A log that cannot be folded so far is named with the position."""
-        with sqlite3.connect(kept) as connection:
-            connection.execute("DROP TRIGGER events_refuse_update")
-            connection.execute("UPDATE events SET actor = 'nobody' WHERE position = 4")
+        change(kept, "UPDATE events SET actor = 'nobody' WHERE position = 4")
         with pytest.raises(Unreplayable, match="at position 4: its hash"):
             verify_checkpoints(kept)
 
