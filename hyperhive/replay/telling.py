@@ -10,6 +10,7 @@ import attrs
 import msgspec
 
 from hyperhive.events.envelope import Recorded
+from hyperhive.projections import sentences
 from hyperhive.replay.marking import agent_of
 
 LONGEST = 160
@@ -95,7 +96,7 @@ _WORDS: dict[str, Words] = {
     "DaemonStopped": lambda *_: "the daemon stopped",
     "StreamsTrimmed": lambda event, _: f"{event.events} events of turn streams were trimmed",
 }
-"""By type. One that is not here is told by its name and its data."""
+"""By type. One that is not here is told as the activity tells it, else by its name and its data."""
 
 
 def told(fact: Recorded) -> str:
@@ -106,6 +107,8 @@ def told(fact: Recorded) -> str:
         return words(event, who)
     if fact.type.endswith("Failed") and hasattr(event, "error"):
         return f"{agent_of(fact) or who}: {words_of(fact.type)}: {short(event.error)}"
+    if fact.type == type(event).__name__ and type(event) in sentences.TELLERS:
+        return short(sentences.sentence(fact).text)
     detail = ", ".join(f"{key} {short(_plain(value))}" for key, value in plain(event).items() if value is not None)
     return f"{who}: {words_of(fact.type)}" + (f" ({detail})" if detail else "")
 
