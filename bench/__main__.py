@@ -14,6 +14,7 @@ NAMES = (
         "size",
         "archive",
         "replay",
+        "past",
         "start",
         "wakeup",
         "memory",
