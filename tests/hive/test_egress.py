@@ -81,7 +81,9 @@ def check(hive: LiveHive, report: dict[str, Any]) -> None:
         assert "Error" in report[way] or "error" in report[way], report[way]
     assert all("403" in answer for answer in report["asked"].values()), report["asked"]
     assert report["proxy"].startswith("http://127.0.0.1:")
-    assert [fact["data"]["ok"] for fact in hive.facts("turn-coder", "TurnEnded")].count(False) == 0
+    ended = [fact["data"] for fact in hive.facts("turn-coder", "TurnEnded")]
+    # A restart may come before a turn has ended: that one was stopped, and has not failed.
+    assert [turn for turn in ended if not turn["ok"] and turn["error_kind"] != "stopped"] == []
 
 
 def plant(state: Path) -> None:
