@@ -7,6 +7,7 @@ To the session, first ``start``, then any of the others:
     {"do":"start","resume":id|null,"model":…,"env":{…},"permission_mode":…,"allowed_tools":[…],"claude_path":…,
      "system_prompt":…,"tools":[…]}
     {"do":"turn","prompt":"…","model":"…"|null}
+    {"do":"command","prompt":"/compact","model":…}         a turn on what the operator says to `claude` itself
     {"do":"interrupt"}
     {"do":"tool_result","call":3,"ok":true,"reply":{…}}    or "ok":false,"error":"…"
 
@@ -15,6 +16,7 @@ From it:
     {"did":"ready"}                                        `claude` is up
     {"did":"event","event":{"at":…,"type":…,"data":{…}}}
     {"did":"session","session_id":…,"model":…}
+    {"did":"session_reset"}                                the conversation begins anew, with the next session's id
     {"did":"status","status":"thinking"|"compacting"}
     {"did":"tool","call":3,"name":"send","arguments":{…}}
     {"did":"tool_cancelled","call":3}

@@ -27,6 +27,11 @@ class SessionSeen:
 
 
 @attrs.frozen(kw_only=True)
+class SessionReset:
+    """The conversation is cleared: another session with nothing spent goes on in its place."""
+
+
+@attrs.frozen(kw_only=True)
 class StatusSeen:
     """What the session does."""
 
@@ -52,7 +57,7 @@ class ServersSeen:
     failed: tuple[str, ...]
 
 
-Seen = SessionSeen | StatusSeen | TurnEnded | ServersSeen
+Seen = SessionSeen | SessionReset | StatusSeen | TurnEnded | ServersSeen
 
 
 class Reader:
@@ -81,6 +86,8 @@ class Reader:
             case {"type": "system", "subtype": "init", "session_id": str(session_id), "model": str(model)}:
                 yield SessionSeen(session_id=session_id, model=model)
                 yield ServersSeen(failed=_failed_servers(message))
+            case {"type": "conversation_reset"}:
+                yield SessionReset()
             case {"type": "system", "subtype": "status", "status": status}:
                 yield StatusSeen(status="compacting" if status == "compacting" else "thinking")
             case {"type": "system", "subtype": "compact_boundary"}:

@@ -43,9 +43,9 @@ class Reports:
         """Say hello; ``run`` is the id of this life, and of its stream."""
         self._tell("harness_started", run=run, version=version)
 
-    def turn_started(self, ids: Iterable[int]) -> None:
-        """Say that a turn on these messages begins."""
-        self._tell("turn_started", ids=list(ids))
+    def turn_started(self, ids: Iterable[int], *, command: int | None = None) -> None:
+        """Say that a turn on these messages begins, or one on a slash command."""
+        self._tell("turn_started", ids=list(ids), **({} if command is None else {"command": command}))
         self._status = ("thinking", None)
 
     def turn_ended(self, outcome: Outcome, *, ack: Iterable[int]) -> None:

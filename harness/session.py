@@ -13,7 +13,7 @@ import socket
 import sys
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import attrs
@@ -55,12 +55,12 @@ class Session:
     async def run(self) -> None:
         """Connect and serve."""
         try:
-            client = await self._connect()
+            client, tap = await self._connect()
         except Exception as error:  # noqa: BLE001 - whatever keeps a session from coming up is reported
             self._say("failed", ok=False, error_kind=_kind_of(error, self._start), error=self._explain(str(error)))
             return
         self._say("ready")
-        listening = asyncio.create_task(self._listen(client))
+        listening = asyncio.create_task(self._listen(client, tap))
         ending = asyncio.create_task(self._claude_ended.wait())
         await asyncio.wait({listening, ending}, return_when=asyncio.FIRST_COMPLETED)
         if self._in_turn:
@@ -71,7 +71,7 @@ class Session:
         await client.disconnect()
         listening.cancel()
 
-    async def _connect(self) -> ClaudeSDKClient:
+    async def _connect(self) -> tuple[ClaudeSDKClient, Tap]:
         try:
             client, tap = await self._open(self._start)
         except Exception:
@@ -79,11 +79,10 @@ class Session:
                 raise
             # The harness sees by the new id that the session is lost, and reports it.
             self._claude_ended.clear()
-            client, _ = await self._open(attrs.evolve(self._start, resume=None))
-            return client
+            return await self._open(attrs.evolve(self._start, resume=None))
         if self._start.resume is not None:
             self._cost_usd = await _cost_so_far(tap)
-        return client
+        return client, tap
 
     async def _open(self, start: Start) -> tuple[ClaudeSDKClient, Tap]:
         options = options_of(start, tools.build_server(start.tools, self._call_tool, typed=False), self._stderr.append)
@@ -93,12 +92,15 @@ class Session:
         await client.connect()
         return client, tap
 
-    async def _listen(self, client: ClaudeSDKClient) -> None:
+    async def _listen(self, client: ClaudeSDKClient, tap: Tap) -> None:
         while line := await self._harness.readline():
             message = json.loads(line)
             match message["do"]:
                 case "turn":
-                    await self._turn(client, message["prompt"], message["model"])
+                    await self._turn(client, message, lambda prompt: client.query(_stream_of(prompt)))
+                case "command":
+                    # Past the SDK, which marks every prompt as one in which nothing is a command.
+                    await self._turn(client, message, tap.say)
                 case "interrupt":
                     # Its answer may wait for a tool, whose result comes this way too.
                     self._interrupting = asyncio.create_task(client.interrupt())
@@ -107,15 +109,15 @@ class Session:
                     if call is not None and not call.done():
                         call.set_result(message)
 
-    async def _turn(self, client: ClaudeSDKClient, prompt: str, model: str | None) -> None:
+    async def _turn(self, client: ClaudeSDKClient, message: Message, say: Callable[[Message], Awaitable[None]]) -> None:
         self._in_turn = True
         number = str(uuid.uuid4())
         self._reader.begin(number)
         try:
-            if model != self._model:
-                await client.set_model(model)
-                self._model = model
-            await client.query(_prompt(prompt, number))
+            if message["model"] != self._model:
+                await client.set_model(message["model"])
+                self._model = message["model"]
+            await say(_prompt(message["prompt"], number))
         except Exception as error:  # noqa: BLE001 - a `claude` that does not take its prompt has failed the turn
             self._turn_ended(ok=False, error_kind="crash", error=self._explain(str(error)))
 
@@ -127,6 +129,9 @@ class Session:
                     self._say("session", session_id=session_id, model=model)
                 case reading.ServersSeen(failed=failed):
                     self._asking = asyncio.create_task(self._tell_servers(failed))
+                case reading.SessionReset():
+                    self._cost_usd = 0.0
+                    self._say("session_reset")
                 case reading.StatusSeen(status=status):
                     self._say("status", status=status)
                 case reading.TurnEnded():
@@ -235,10 +240,15 @@ def _kind_of(error: Exception, start: Start) -> failures.Kind:
     return "claude_missing" if missing else "start"
 
 
-async def _prompt(text: str, number: str) -> AsyncIterator[Message]:
-    yield {
+def _prompt(text: str, number: str) -> Message:
+    return {
         "type": "user",
         "message": {"role": "user", "content": text},
         "parent_tool_use_id": None,
+        "session_id": "default",
         "uuid": number,
     }
+
+
+async def _stream_of(message: Message) -> AsyncIterator[Message]:
+    yield message

@@ -44,6 +44,10 @@ class Tap(SubprocessCLITransport):
         finally:
             del self._asked[number]
 
+    async def say(self, message: Message) -> None:
+        """Write a message as it is."""
+        await self.write(json.dumps(message) + "\n")
+
     async def read_messages(self) -> AsyncIterator[Message]:
         """Yield the SDK's control frames."""
         try:

@@ -1,7 +1,8 @@
-"""The turn loop: mail in, one turn of the session for each batch, and the acknowledgement with the turn's end."""
+"""The turn loop: one turn of the session for each batch of mail, acknowledged at its end, or for a slash command."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ import attrs
 from harness import envelope, failures, wire
 from harness.backoff import Backoff
 from harness.child import Child, Message
-from harness.control import Control
+from harness.control import Command, Control
 from harness.egress import Egress
 from harness.failures import Kind
 from harness.link import Call, Closed, Link, Refused
@@ -57,8 +58,9 @@ class Turns:
             self._reports.harness_started(self._spool.run, VERSION)
             self._control.open()
             while not self._loop.stopping:
-                self._poll(0.0 if self._held else wire.WAIT_MAX_SECONDS)
-                if self._held and self._loop.until(lambda: not self._control.hold):
+                if not self._control.commands:
+                    self._poll(0.0 if self._held else wire.WAIT_MAX_SECONDS)
+                if (self._held or self._control.commands) and self._loop.until(lambda: not self._control.hold):
                     self._attempt()
             self._spool.flush(FLUSH_SECONDS)
         except Closed:
@@ -67,13 +69,20 @@ class Turns:
             self._sessions.release("stopped", grace_seconds=RELEASE_SECONDS)
 
     def _poll(self, wait_seconds: float) -> None:
-        """Take mail in, beside what is held already; meanwhile a session that idles is released."""
+        """Take mail in, beside what is held already; meanwhile a session that idles is released.
+
+        A slash command ends the wait.
+        """
         request = {"cmd": "recv", "wait_seconds": wait_seconds, "holding": list(self._held)}
         call = self._ask(request)
-        if not self._loop.until(lambda: call.done, seconds=self._sessions.idle_seconds_left()):
+
+        def over() -> bool:
+            return call.done or bool(self._control.commands)
+
+        if not self._loop.until(over, seconds=self._sessions.idle_seconds_left()):
             if not self._loop.stopping:
                 self._sessions.release("idle")
-            self._loop.until(lambda: call.done)
+            self._loop.until(over)
         if not call.done:
             self._link.withdraw(call)
             return
@@ -86,7 +95,7 @@ class Turns:
             self._loop.pause(self._host_backoff.next())
 
     def _attempt(self) -> None:
-        """Have one turn on the held mail."""
+        """Have one turn: on the oldest slash command, else on the held mail."""
         spec = self._spec()
         if spec is None:
             self._loop.pause(self._backoff.next())
@@ -94,15 +103,14 @@ class Turns:
         if self._control.hold:
             # A freeze that came meanwhile interrupts no turn, since none runs yet: none may begin.
             return
+        if self._control.commands:
+            self._turn_on_command(spec, self._control.take())
+        else:
+            self._turn_on_mail(spec)
+
+    def _turn_on_mail(self, spec: SessionSpec) -> None:
         self._reports.turn_started(self._held)
-        self._in_turn = True
-        outcome = self._turn(spec)
-        self._in_turn = False
-        self._tool_calls.cancel_all()
-        self._sessions.used()
-        if outcome.error_kind in failures.PROCESS:
-            self._sessions.discard()
-        log("turn_ended", ok=outcome.ok, kind=outcome.error_kind, mail=len(self._held))
+        outcome = self._turn(spec, lambda warm: {"do": "turn", "prompt": self._prompt(warm)})
         # What a cancelled turn was about has been read: that is what the operator ended. What takes too long once does
         # so again, and each time costs as much.
         read = outcome.ok or outcome.error_kind in ("cancelled", "overtime")
@@ -112,6 +120,19 @@ class Turns:
             self._let_go()
         else:
             self._failed(outcome.error_kind or "turn")
+
+    def _turn_on_command(self, spec: SessionSpec, command: Command) -> None:
+        """Say it to `claude` itself, once, however that ends; mail is another turn's."""
+        held = set(self._held)
+        self._reports.turn_started((), command=command.id)
+        outcome = self._turn(spec, lambda _warm: {"do": "command", "prompt": command.text})
+        taken_in = self._held.keys() - held
+        self._reports.turn_ended(outcome, ack=taken_in if outcome.ok else ())
+        for id_ in taken_in:
+            del self._held[id_]
+        if self._sessions.warm is not None:
+            # What stood in the conversation may have gone from it: it is told again.
+            self._sessions.warm.given = ()
 
     def _failed(self, kind: Kind) -> None:
         warm = self._sessions.warm
@@ -141,16 +162,29 @@ class Turns:
             # New mail ends this wait: after a login somebody writes.
             self._poll(seconds - first)
         else:
-            self._loop.pause(seconds - first)
+            # A command ends this wait: it may be what helps.
+            self._loop.until(lambda: bool(self._control.commands), seconds=seconds - first)
 
-    def _turn(self, spec: SessionSpec) -> Outcome:
+    def _turn(self, spec: SessionSpec, prompt: Callable[[Warm], Message]) -> Outcome:
+        """Have one turn; what it has begun is over with it."""
+        self._in_turn = True
+        outcome = self._turn_of_session(spec, prompt)
+        self._in_turn = False
+        self._tool_calls.cancel_all()
+        self._sessions.used()
+        if outcome.error_kind in failures.PROCESS:
+            self._sessions.discard()
+        log("turn_ended", ok=outcome.ok, kind=outcome.error_kind, mail=len(self._held))
+        return outcome
+
+    def _turn_of_session(self, spec: SessionSpec, prompt: Callable[[Warm], Message]) -> Outcome:
         self._outcome = None
         self._egress.reach(spec.env.get("ANTHROPIC_BASE_URL"))
         try:
             warm = self._sessions.ready(spec)
         except OSError as error:
             return Outcome(ok=False, error_kind="start", error=str(error))
-        warm.child.say({"do": "turn", "prompt": self._prompt(warm), "model": spec.model})
+        warm.child.say({**prompt(warm), "model": spec.model})
         self._control.interrupt = None
         ended = self._loop.until(
             lambda: self._outcome is not None or self._control.interrupt is not None, seconds=spec.turn_seconds
@@ -217,16 +251,21 @@ class Turns:
                 self._on_session(warm, message["session_id"], message["model"])
             case "servers":
                 self._reports.servers(tuple(message["failed"]), message["errors"])
+            case "session_reset":
+                warm.session_id = warm.resumed = None
             case "status" if self._in_turn:
                 self._reports.status(message["status"])
             case "tool":
                 self._on_tool(child, message)
             case "tool_cancelled":
                 self._tool_calls.cancel(message["call"])
-            case "failed" | "turn_ended" as did:
-                if did == "failed" and message["error_kind"] == "start":
-                    self._sessions.did_not_come_up()
-                self._outcome = Outcome(**{key: value for key, value in message.items() if key != "did"})
+            case "failed" | "turn_ended":
+                self._on_outcome(message)
+
+    def _on_outcome(self, message: Message) -> None:
+        if message["did"] == "failed" and message["error_kind"] == "start":
+            self._sessions.did_not_come_up()
+        self._outcome = Outcome(**{key: value for key, value in message.items() if key != "did"})
 
     def _on_tool(self, child: Child, message: Message) -> None:
         if self._in_turn:

@@ -32,7 +32,7 @@ from hyperhive.daemon.narrate import narrate
 from hyperhive.daemon.notify import Notifier
 from hyperhive.daemon.remembering import INTERVAL_SECONDS as CHECKPOINT_SECONDS
 from hyperhive.daemon.remembering import Remembering
-from hyperhive.daemon.sessions import Sessions
+from hyperhive.daemon.sessions import Sessions, configured_model
 from hyperhive.daemon.settings import Settings
 from hyperhive.daemon.signals import listen_to_signals
 from hyperhive.egress.policy import model_of
@@ -336,8 +336,12 @@ class Daemon:
             origins=reached.origins,
             ready=lambda: self.ready,
             connections=lambda: len(connections),
+            stream_file=self._directories.stream_db,
+            model=lambda name: configured_model(self._dispatcher.hive, self._config.claude, name),
+            port=lambda name: current(name, self._directories),
             agent_origin=lambda name, host: ports.origin(name, host),  # noqa: PLW0108 - they come last
         )
+        self._streams.listen(holds.agent_page.feeds.grown)
         server = HttpServer(site(holds), listener, connections=connections, tls=reached.tls)
         self._stack.push_async_callback(server.close)
         await server.open()

@@ -47,6 +47,7 @@ COMMANDS: dict[str, Entry] = {
     "pause": Entry("Agents", "control:pause", "Let agents take no further turn; their mail waits."),
     "resume": Entry("Agents", "control:resume", "Let paused agents go on with their mail."),
     "interrupt": Entry("Agents", "control:interrupt", "End the running turns of agents now."),
+    "model": Entry("Agents", "model:model", "Choose the model of an agent's turns, or show it."),
     "lift": Entry("Agents", "control:lift", "Let quarantined agents be started again."),
     "login": Entry("Agents", "login:login", "Log an agent in to Claude, on this terminal."),
     "logs": Entry("Agents", "logs:logs", "Show what an agent's container wrote."),

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from harness.wire import OPERATOR
-from hyperhive.commands import agents, approvals, daemon, egress, messages, operators, questions, reports, retention
+from hyperhive.commands import (
+    agents,
+    approvals,
+    daemon,
+    egress,
+    messages,
+    operators,
+    questions,
+    reports,
+    retention,
+    sessions,
+)
 from hyperhive.commands.command import Command
 from hyperhive.commands.errors import Forbidden
 from hyperhive.events.envelope import Role
@@ -61,6 +72,8 @@ MAY: dict[type[Command], frozenset[Role]] = {
     retention.ForgetMessages: _DAEMON,
     retention.ReportStreamsTrimmed: _DAEMON,
     egress.ReportEgressBlocked: _DAEMON,
+    sessions.ChooseModel: _PEOPLE,
+    sessions.GiveSlashCommand: _PEOPLE,
 }
 """By command: the roles that may give it at all. A command that does not stand here may be given by nobody."""
 

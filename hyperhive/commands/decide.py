@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hyperhive.commands import agents, approvals, daemon, egress, messages, operators, questions, reports, retention
+from hyperhive.commands import (
+    agents,
+    approvals,
+    daemon,
+    egress,
+    messages,
+    operators,
+    questions,
+    reports,
+    retention,
+    sessions,
+)
 from hyperhive.commands.authority import authorize
 from hyperhive.commands.command import Command
 from hyperhive.events.envelope import Cause, Fact
 from hyperhive.events.messages import MessagesHandedOver
-from hyperhive.events.turns import TurnStarted
+from hyperhive.events.turns import SlashCommandTaken, TurnStarted
 from hyperhive.projections.hive import Hive
 
 DECIDERS: dict[type[Command], Callable[[Hive, Any], list[Fact]]] = {
@@ -59,6 +70,8 @@ DECIDERS: dict[type[Command], Callable[[Hive, Any], list[Fact]]] = {
     retention.ForgetMessages: retention.forget_messages,
     retention.ReportStreamsTrimmed: retention.streams_trimmed,
     egress.ReportEgressBlocked: egress.blocked,
+    sessions.ChooseModel: sessions.choose_model,
+    sessions.GiveSlashCommand: sessions.give_slash_command,
 }
 
 
@@ -75,7 +88,8 @@ def cause_of(hive: Hive, command: Command, facts: list[Fact]) -> Cause | None:
     """Return the fact that led to a command and so to these facts.
 
     It is the one that the command names; else, for the ending of a question or an approval, its asking; for mail handed
-    over and for a turn on it, the newest of the messages; else the running turn of the agent that gives the command.
+    over and for a turn on it, the newest of the messages; for a turn on a slash command, that; else the running turn of
+    the agent that gives the command.
     """
     if command.cause is not None:
         return command.cause
@@ -87,9 +101,17 @@ def cause_of(hive: Hive, command: Command, facts: list[Fact]) -> Cause | None:
         return Cause(wanted.position, wanted.correlation) if wanted is not None else None
     match facts[0] if facts else None:
         case MessagesHandedOver(to=owner, ids=ids) | TurnStarted(agent=owner, ids=ids):
-            newest = next((row for id_ in reversed(ids) if (row := hive.messages.get((owner, id_))) is not None), None)
-            return Cause(newest.id, newest.correlation) if newest is not None else None
+            return _cause_in_inbox(hive, owner, ids, facts)
     session = hive.sessions.get(command.actor.agent) if command.actor.agent else None
     if session is None or session.turn is None:
         return None
     return Cause(session.turn, session.turn_correlation)
+
+
+def _cause_in_inbox(hive: Hive, owner: str, ids: tuple[int, ...], facts: list[Fact]) -> Cause | None:
+    match facts:
+        case [_, SlashCommandTaken(agent=name, id=taken)]:
+            command = hive.slash_commands[name, taken]
+            return Cause(command.id, command.correlation)
+    newest = next((row for id_ in reversed(ids) if (row := hive.messages.get((owner, id_))) is not None), None)
+    return Cause(newest.id, newest.correlation) if newest is not None else None

@@ -33,9 +33,11 @@ class Report(Command):
 
 @attrs.frozen(kw_only=True)
 class ReportTurnStarted(Report):
-    """A turn began on these messages; what the agent does until it ends is caused by it."""
+    """A turn began on these messages, or on a slash command; what the agent does until it ends is caused by it."""
 
     ids: tuple[int, ...] = ()
+    command: int | None = None
+    """The id of the slash command."""
 
 
 @attrs.frozen(kw_only=True)
@@ -83,9 +85,11 @@ def _in_time(decider: Callable[[Hive, R], list[Fact]]) -> Callable[[Hive, R], li
 
 
 @_in_time
-def turn_started(_hive: Hive, command: ReportTurnStarted) -> list[Fact]:
-    """Note the turn."""
-    return [turns.TurnStarted(agent=command.agent, ids=command.ids)]
+def turn_started(hive: Hive, command: ReportTurnStarted) -> list[Fact]:
+    """Note the turn, and that the command it is on waits no more."""
+    started = turns.TurnStarted(agent=command.agent, ids=command.ids)
+    taken = hive.slash_commands.get((command.agent, command.command))
+    return [started] if taken is None else [started, turns.SlashCommandTaken(agent=command.agent, id=taken.id)]
 
 
 @_in_time

@@ -47,7 +47,7 @@ class Sessions:
         return {
             "agent": name,
             "role": "manager" if name == MANAGER else "agent",
-            "model": settings.model or self.claude.model,
+            "model": self.model_of(name),
             "env": {**dict(settings.environment), **self._environment(name)},
             "permission_mode": _BYPASS if self.isolates(name) else self.claude.permission_mode,
             "allowed_tools": [],
@@ -64,6 +64,15 @@ class Sessions:
         """Whether an agent may ask the operator, by its own configuration, else by the hive's; the manager may."""
         own = settings_of(self.hive.configurations, name).questions
         return name == MANAGER or (self.agents_may_ask if own is None else own)
+
+    def model_of(self, name: str) -> str | None:
+        """Return what an agent's next turn runs on, None for Claude's own default: the first of these that is set.
+
+        The operator's choice for this agent, what its applied configuration says, what the hive's says.
+        """
+        session = self.hive.sessions.get(name)
+        chosen = session.chosen_model if session is not None else None
+        return chosen or configured_model(self.hive, self.claude, name)
 
     def _tools(self, name: str) -> list[str]:
         tools = [*BASIC_TOOLS, *(MANAGER_TOOLS if name == MANAGER else ())]
@@ -108,3 +117,8 @@ def _placed(text: str, places: Mapping[str, str]) -> str:
     for name, place in places.items():
         text = text.replace(name, place)
     return text
+
+
+def configured_model(hive: Hive, claude: ClaudeConfig, name: str) -> str | None:
+    """Return what an agent runs on where the operator has chosen nothing."""
+    return settings_of(hive.configurations, name).model or claude.model

@@ -23,6 +23,7 @@ KEPT: dict[str, frozenset[str]] = {
     "TurnEnded": frozenset({"session_id", "error_kind"}),
     "StatusChanged": frozenset({"status"}),
     "ModelChanged": frozenset({"model"}),
+    "ModelChosen": frozenset({"model"}),
     "SessionLost": frozenset({"expected", "actual"}),
     "HarnessReported": frozenset({"kind"}),
     "ToolServersFailed": frozenset({"servers"}),

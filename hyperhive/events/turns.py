@@ -78,6 +78,13 @@ class ModelChanged(TurnFact):
 
 
 @attrs.frozen(kw_only=True)
+class ModelChosen(TurnFact):
+    """The operator wants the agent's turns on this model from the next one on; None: on the configured one again."""
+
+    model: str | None
+
+
+@attrs.frozen(kw_only=True)
 class SessionLost(TurnFact):
     """A session could not be resumed: another began in its place."""
 
@@ -112,6 +119,20 @@ class BudgetExhausted(TurnFact):
 @attrs.frozen(kw_only=True)
 class TurnInterruptRequested(TurnFact):
     """The operator wants the running turn to end now."""
+
+
+@attrs.frozen(kw_only=True)
+class SlashCommandGiven(TurnFact):
+    """The operator said this to `claude` itself, such as ``/compact``; it waits for the session to be free."""
+
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class SlashCommandTaken(TurnFact):
+    """The session takes up the command of this id; should it be cut off, the command is not given again."""
+
+    id: int
 
 
 @attrs.frozen(kw_only=True)

@@ -17,6 +17,7 @@ from hyperhive.projections.approvals import APPROVALS, Approval
 from hyperhive.projections.messages import MESSAGES, Message
 from hyperhive.projections.mirror import read_rows
 from hyperhive.projections.questions import QUESTIONS, Question
+from hyperhive.projections.turns import TURNS, Turn
 
 Envelope = tuple[int, str, str, int, str]
 """Position, stream, type, time and actor."""
@@ -117,6 +118,17 @@ class History:
         """Return the approvals that were decided last, the newest first."""
         clause = "WHERE resolved_at IS NOT NULL ORDER BY resolved_at DESC LIMIT ?"
         return [row for _, row in read_rows(self._connection, APPROVALS, clause, (limit,))]
+
+    def turns(self, agent: str, limit: int, *, before: int | None = None) -> list[Turn]:
+        """Return an agent's newest turns (before the one of a number), newest first."""
+        clause = "WHERE agent = ? AND number < ? ORDER BY number DESC LIMIT ?"
+        last = before if before is not None else 2**62
+        return [row for _, row in read_rows(self._connection, TURNS, clause, (agent, last, limit))]
+
+    def turns_from(self, agent: str, at: int) -> list[Turn]:
+        """Return an agent's turns that ran at a moment or began after it, newest first."""
+        clause = "WHERE agent = ? AND (ended_at IS NULL OR ended_at >= ?) ORDER BY number DESC"
+        return [row for _, row in read_rows(self._connection, TURNS, clause, (agent, at))]
 
     def close(self) -> None:
         """Close the connection."""

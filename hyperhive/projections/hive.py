@@ -17,6 +17,8 @@ from hyperhive.projections.projection import Fold, Key, Projection, Row, Rows, S
 from hyperhive.projections.questions import QUESTIONS
 from hyperhive.projections.sequences import SEQUENCES
 from hyperhive.projections.sessions import SESSIONS
+from hyperhive.projections.slash_commands import SLASH_COMMANDS
+from hyperhive.projections.turns import TURNS
 
 PROJECTIONS: tuple[Projection, ...] = (
     AGENTS,
@@ -30,6 +32,8 @@ PROJECTIONS: tuple[Projection, ...] = (
     CONFIGURATIONS,
     OPERATORS,
     EGRESS,
+    TURNS,
+    SLASH_COMMANDS,
 )
 
 Changed = tuple[Projection, Key | Sweep, Row | None]
@@ -67,6 +71,8 @@ class Hive:
         self.configurations = self.rows[CONFIGURATIONS.name]
         self.operators = self.rows[OPERATORS.name]
         self.egress = self.rows[EGRESS.name]
+        self.turns = self.rows[TURNS.name]
+        self.slash_commands = self.rows[SLASH_COMMANDS.name]
 
     def become(self, other: Hive) -> None:
         """Take another hive's place, for those who hold on to this one (memory was ahead of a file that was full)."""

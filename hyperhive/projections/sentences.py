@@ -180,6 +180,17 @@ def _model(recorded: Recorded) -> Sentence:
     return _say(_name(event.agent), f" runs on {quoted(event.model)}")
 
 
+def _chosen_model(recorded: Recorded) -> Sentence:
+    event: turns.ModelChosen = recorded.event
+    model = quoted(event.model) if event.model is not None else "the configured model again"
+    return _say(person(recorded.actor), " chose ", model, " for ", _name(event.agent))
+
+
+def _slash_command(recorded: Recorded) -> Sentence:
+    event: turns.SlashCommandGiven = recorded.event
+    return _say(person(recorded.actor), " told the session of ", _name(event.agent), f" {quoted(event.text)}")
+
+
 def _reported(recorded: Recorded) -> Sentence:
     event: turns.HarnessReported = recorded.event
     return _say(_name(event.agent), f" reports {quoted(event.kind)}")
@@ -391,6 +402,9 @@ TELLERS: dict[type[Any], Tell] = {
     turns.TurnEnded: _turn_ended,
     turns.StatusChanged: _status,
     turns.ModelChanged: _model,
+    turns.ModelChosen: _chosen_model,
+    turns.SlashCommandGiven: _slash_command,
+    turns.SlashCommandTaken: _ended_as("takes up what its session was told"),
     turns.SessionLost: _ended_as("lost its session and began another"),
     turns.LoginNeeded: _ended_as("needs login"),
     turns.TurnInterruptRequested: _done_to("interrupted"),

@@ -22,6 +22,7 @@ class Session(FrozenRow, frozen=True, kw_only=True):
     status_text: str | None = None
     status_at: int | None = None
     model: str | None = None
+    """What it ran on last."""
     session_id: str | None = None
     needs_login: bool = False
     turns: int = 0
@@ -43,6 +44,8 @@ class Session(FrozenRow, frozen=True, kw_only=True):
     """Configured tool servers that do not work."""
     refused_sends: int = 0
     """Messages to somebody whom its configuration does not let it write to."""
+    chosen_model: str | None = None
+    """What the operator wants its turns to run on; None: what is configured."""
 
 
 DAY = 86_400_000_000
@@ -159,6 +162,7 @@ SESSIONS = Projection(
         turns.TurnEnded: _turn_ended,
         turns.StatusChanged: _status_changed,
         turns.ModelChanged: _set("model", "model"),
+        turns.ModelChosen: _set("chosen_model", "model"),
         turns.SessionLost: _set("session_id", "actual"),
         turns.LoginNeeded: _login_needed,
         turns.ToolServersFailed: _set("failed_servers", "servers"),

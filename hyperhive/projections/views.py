@@ -82,6 +82,7 @@ def agent_row(hive: Hive, agent: Agent) -> dict[str, Any]:
         "spent_usd": round(session.spent_usd, 6),
         "spent_day": _EPOCH_DAY.fromordinal(_EPOCH_DAY.toordinal() + session.spent_day).isoformat(),
         "usd_per_day": configuration.settings.usd_per_day if configuration else None,
+        "model": session.chosen_model,
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from hyperhive.commands import agents, approvals, daemon, messages, questions, reports, retention
+from hyperhive.commands import agents, approvals, daemon, messages, questions, reports, retention, sessions
 from hyperhive.commands.command import Command
 from hyperhive.events.approvals import Kind
 from hyperhive.events.envelope import Actor, Recorded, Role
@@ -46,6 +46,7 @@ _TOGETHER = frozenset(
         ("QuarantineLifted", "SpawnRequested"),
         ("QuarantineLifted", "RestartRequested"),
         ("ContainerCrashed", "AgentQuarantined"),
+        ("TurnStarted", "SlashCommandTaken"),
         ("TurnEnded", "MessagesAcknowledged"),
         ("TurnEnded", "BudgetExhausted"),
         ("MessagesAcknowledged", "BudgetExhausted"),
@@ -209,7 +210,10 @@ def _turn_started(decision: Decision, setting: Setting) -> Command:
     ids = tuple(id_ for _, id_ in handed)
     if event.ids and not ids:
         raise Gone(f"none of its mail would have been handed to {event.agent}")
-    return reports.ReportTurnStarted(actor=_actor(decision), agent=event.agent, ids=ids)
+    command = next((fact.event.id for fact in decision.facts if fact.type == "SlashCommandTaken"), None)
+    if command is not None and (event.agent, command) not in setting.hive.slash_commands:
+        raise Gone(f"the command that it was on was not given to {event.agent}")
+    return reports.ReportTurnStarted(actor=_actor(decision), agent=event.agent, ids=ids, command=command)
 
 
 def _turn_ended(decision: Decision, setting: Setting) -> Command:
@@ -323,6 +327,8 @@ _MAKE: dict[str, Make] = {
         actor=_actor(decision), agent=decision.first.event.agent, paused=False
     ),
     "TurnInterruptRequested": _act(agents.InterruptTurn, "agent"),
+    "ModelChosen": _act(sessions.ChooseModel, "agent", "model"),
+    "SlashCommandGiven": _act(sessions.GiveSlashCommand, "agent", "text"),
     "ContainerCrashed": _crash,
     "ContainerLost": _loss,
     "ContainerReaped": _act(agents.ReportReaped, "agent", "reason"),

@@ -59,6 +59,9 @@ _WORDS: dict[str, Words] = {
         f"{event.agent} is {event.status}{f': {short(event.text)}' if event.text else ''}"
     ),
     "ModelChanged": lambda event, _: f"{event.agent} runs on {event.model}",
+    "ModelChosen": lambda event, who: f"{who} chose {event.model or 'the configured model'} for {event.agent}",
+    "SlashCommandGiven": lambda event, who: f"{who} told {event.agent}'s session: {short(event.text)}",
+    "SlashCommandTaken": lambda event, _: f"{event.agent}'s session took up command {event.id}",
     "SessionLost": lambda event, _: f"{event.agent}'s session could not be resumed: another began",
     "LoginNeeded": lambda event, _: f"{event.agent} needs a login to Claude",
     "QuestionAsked": lambda event, _: f"{event.asker} asked (question {event.id}): “{short(event.question)}”",

@@ -1,4 +1,4 @@
-"""What a harness has to hear at once, whatever its turn is doing: to hold its turn loop, to interrupt."""
+"""What a harness has to hear at once, whatever its turn is doing: to hold its turn loop, to interrupt, a command."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hyperhive.commands.messages import is_held
 from hyperhive.events.envelope import Recorded
 from hyperhive.projections.agents import Agent
 from hyperhive.projections.freeze import freeze_of
+from hyperhive.projections.slash_commands import SlashCommand
 
 Interrupt = Literal["cancel", "freeze"]
 """``cancel``: the operator ended this turn, its mail counts as read. ``freeze``: it goes on once the hive is thawed."""
@@ -27,10 +28,13 @@ class Control:
     """Whether no turn may begin."""
     interrupt: Interrupt | None
     """Why a running turn has to end, by a fact that the harness has not seen."""
+    commands: tuple[SlashCommand, ...] = ()
+    """What the operator said to `claude` itself and no turn has taken up yet, oldest first."""
 
     def shown(self) -> dict[str, Any]:
         """Show it as the wire does."""
-        return attrs.asdict(self)
+        commands = [{"id": row.id, "text": row.text} for row in self.commands]
+        return {"seen": self.seen, "hold": self.hold, "interrupt": self.interrupt, "commands": commands}
 
 
 class Controls:
@@ -44,12 +48,13 @@ class Controls:
         hive = self._dispatcher.hive
         agent = hive.agents.get(name) or Agent(name=name)
         freeze = freeze_of(hive.freeze)
-        newest = max(agent.control, freeze.position)
+        commands = tuple(hive.slash_commands.group(name).values())
+        newest = max(agent.control, freeze.position, *(row.id for row in commands[-1:]))
         frozen = freeze.position if freeze.frozen else 0
         interrupt: Interrupt | None = None
         if seen is not None and max(agent.interrupt, frozen) > seen:
             interrupt = "cancel" if agent.interrupt > frozen else "freeze"
-        return Control(seen=newest, hold=is_held(hive, name), interrupt=interrupt)
+        return Control(seen=newest, hold=is_held(hive, name), interrupt=interrupt, commands=commands)
 
     async def wait(self, name: str, seen: int | None, seconds: float) -> Control:
         """Return how things stand as soon as that is something that the harness has not seen, or when time is over."""

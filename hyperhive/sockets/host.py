@@ -17,6 +17,7 @@ from hyperhive.commands.errors import Invalid, NotFound, Unavailable
 from hyperhive.commands.operators import AddOperator, RemoveOperator
 from hyperhive.commands.questions import AnswerQuestion, CancelQuestion, Resolution
 from hyperhive.commands.resolving import resolve
+from hyperhive.commands.sessions import ChooseModel
 from hyperhive.events.chain import ChainBroken
 from hyperhive.events.damage import LogDamaged
 from hyperhive.events.envelope import OPERATOR, Recorded
@@ -110,6 +111,13 @@ class _Paused:
 
 
 @attrs.frozen(kw_only=True)
+class _Model:
+    name: str
+    model: str | None
+    """Null takes the choice back; it has to be said."""
+
+
+@attrs.frozen(kw_only=True)
 class _Send:
     name: str
     body: str
@@ -181,6 +189,7 @@ class HostSocket:
             "restart": self._action(agents.RestartAgent),
             "set_paused": self._set_paused,
             "move": self._move,
+            "set_model": self._set_model,
             "freeze": self._whole(FreezeHive),
             "thaw": self._whole(ThawHive),
             "lift": self._action(agents.LiftQuarantine),
@@ -298,6 +307,11 @@ class HostSocket:
         )
         row = self._hive.agents[said.name]
         return done(rebuilding=row.pending is not None, running=row.running)
+
+    async def _set_model(self, _connection: Connection, request: Request) -> Reply:
+        said = read(request, _Model)
+        await self._daemon.dispatcher.dispatch(ChooseModel(actor=OPERATOR, agent=said.name, model=said.model))
+        return done()
 
     async def _destroy(self, _connection: Connection, request: Request) -> Reply:
         said = read(request, _Named)

@@ -12,7 +12,7 @@ from hyperhive.commands.errors import Invalid, TooLarge
 from hyperhive.commands.reports import Report, ReportFact, ReportTurnEnded, ReportTurnStarted
 from hyperhive.events import turns
 from hyperhive.events.envelope import Actor
-from hyperhive.sockets.requests import Ids, read
+from hyperhive.sockets.requests import Ids, Number, read
 
 MAX_REPORT_BYTES = 16_384
 """A report as JSON: it goes into the log for ever. A turn's content belongs into the stream."""
@@ -22,6 +22,7 @@ MAX_KIND_CHARACTERS = 60
 @attrs.frozen(kw_only=True)
 class _TurnStarted:
     ids: Ids = ()
+    command: Number | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -78,7 +79,8 @@ class _HarnessStarted:
 
 
 def _turn_started(common: dict[str, Any], event: dict[str, Any]) -> Report:
-    return ReportTurnStarted(**common, ids=read(event, _TurnStarted, _named(event)).ids)
+    said = read(event, _TurnStarted, _named(event))
+    return ReportTurnStarted(**common, ids=said.ids, command=said.command)
 
 
 def _turn_ended(common: dict[str, Any], event: dict[str, Any]) -> Report:

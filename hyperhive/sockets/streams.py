@@ -24,8 +24,13 @@ class TurnStreams:
         self._path_of = path_of
         self._clock = clock
         """Microseconds since 1970."""
+        self._listeners: list[Callable[[str], None]] = []
         self._stores: dict[str, StreamStore] = {}
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="streams")
+
+    def listen(self, listener: Callable[[str], None]) -> None:
+        """Call ``listener`` with the agent's name whenever something came into its stream and is written."""
+        self._listeners.append(listener)
 
     async def append(self, agent: str, run: str, first: int, events: Sequence[dict[str, Any]]) -> int:
         """Keep a batch; return the number expected next once it is written.
@@ -33,7 +38,10 @@ class TurnStreams:
         Raises `StreamGap`, and `sqlite3.Error` where the file cannot be written.
         """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._append, agent, run, first, events)
+        expected = await loop.run_in_executor(self._thread, self._append, agent, run, first, events)
+        for listener in self._listeners:
+            listener(agent)
+        return expected
 
     async def trim(self, agent: str, *, before: int, keep: int) -> int:
         """Remove what came before a moment (microseconds since 1970) or is not among the newest; return how many.

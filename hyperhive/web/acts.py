@@ -16,6 +16,7 @@ from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.commands.errors import Invalid, Refused, Settled
 from hyperhive.commands.questions import AnswerQuestion, CancelQuestion, Resolution
 from hyperhive.commands.resolving import resolve
+from hyperhive.commands.sessions import ChooseModel, said_to_session
 from hyperhive.events.questions import QuestionAnsweredLate
 from hyperhive.projections.approvals import Approval
 from hyperhive.projections.history import History
@@ -23,7 +24,7 @@ from hyperhive.projections.questions import Question
 from hyperhive.projections.views import approval_row, question_row
 from hyperhive.proposals.proposals import Proposals
 from hyperhive.web.forms import accepted, read_form, refused
-from hyperhive.web.guard import Endpoint, person_of
+from hyperhive.web.guard import Endpoint, agent_of, person_of
 from hyperhive.web.rebuilds import Rebuilds
 
 _MOST_DIGITS = 18
@@ -60,6 +61,9 @@ class Acts:
             "/revive/{name}": self._action(agents.ReviveAgent),
             "/purge-tombstone/{name}": self._action(agents.PurgeTombstone),
             "/rebuild-outdated": self._rebuild_outdated,
+            "/model/{name}": self._model,
+            "/command/{name}": self._command,
+            "/cancel/{name}": self._action(agents.InterruptTurn),
             "/freeze": self._whole(FreezeHive),
             "/thaw": self._whole(ThawHive),
             "/send/{name}": self._send,
@@ -75,16 +79,26 @@ class Acts:
         }
         return {path: _endpoint(act) for path, act in acts.items()}
 
+    def of_agent(self) -> dict[str, Endpoint]:
+        """Return what an agent's own page does, by path; all are for POST."""
+        acts: dict[str, Act] = {
+            "/send": self._send,
+            "/api/model": self._model,
+            "/api/cancel": self._action(agents.InterruptTurn),
+            "/api/command": self._command,
+        }
+        return {path: _endpoint(act) for path, act in acts.items()}
+
     def _action(self, kind: type[agents.Action]) -> Act:
         async def act(request: Request, _form: Form) -> dict[str, object]:
-            await self.dispatcher.dispatch(kind(actor=person_of(request).actor, agent=request.path_params["name"]))
+            await self.dispatcher.dispatch(kind(actor=person_of(request).actor, agent=agent_of(request)))
             return {}
 
         return act
 
     def _pause(self, *, paused: bool) -> Act:
         async def act(request: Request, _form: Form) -> dict[str, object]:
-            name = request.path_params["name"]
+            name = agent_of(request)
             await self.dispatcher.dispatch(agents.SetPaused(actor=person_of(request).actor, agent=name, paused=paused))
             return {}
 
@@ -103,14 +117,25 @@ class Acts:
     async def _destroy(self, request: Request, form: Form) -> dict[str, object]:
         purge = _one(form, "purge", "") == "1"
         await self.dispatcher.dispatch(
-            agents.DestroyAgent(actor=person_of(request).actor, agent=request.path_params["name"], purge=purge),
+            agents.DestroyAgent(actor=person_of(request).actor, agent=agent_of(request), purge=purge),
         )
         return {}
 
+    async def _model(self, request: Request, form: Form) -> dict[str, object]:
+        """Choose a model; an empty one takes the choice back."""
+        model = _one(form, "model").strip() or None
+        actor = person_of(request).actor
+        await self.dispatcher.dispatch(ChooseModel(actor=actor, agent=agent_of(request), model=model))
+        return {"model": model}
+
+    async def _command(self, request: Request, form: Form) -> dict[str, object]:
+        """Say something to the session itself; of the hive's own commands it does what they mean."""
+        actor, text = person_of(request).actor, _one(form, "text").strip()
+        await self.dispatcher.dispatch(said_to_session(actor, agent_of(request), text))
+        return {}
+
     async def _send(self, request: Request, form: Form) -> dict[str, object]:
-        command = messages.SendMessage(
-            actor=person_of(request).actor, to=request.path_params["name"], body=_one(form, "body")
-        )
+        command = messages.SendMessage(actor=person_of(request).actor, to=agent_of(request), body=_one(form, "body"))
         return {"message_id": (await self.dispatcher.dispatch(command))[0].position}
 
     async def _request_spawn(self, request: Request, form: Form) -> dict[str, object]:

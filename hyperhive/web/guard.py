@@ -136,6 +136,11 @@ def person_of(request: Request) -> Person:
     return person
 
 
+def agent_of(request: Request) -> str:
+    """Return which agent a request is about: known from the port that it came to, or from its path."""
+    return str(request.scope.get("agent") or request.path_params["name"])
+
+
 def refusal(scope: Scope, status: int, text: str, **headers: str) -> Response:
     """Say why a request is not answered; JSON for whoever asks for it."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}

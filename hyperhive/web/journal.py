@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from hyperhive.commands.errors import Invalid, Refused
 from hyperhive.web.forms import refused
-from hyperhive.web.guard import Endpoint
+from hyperhive.web.guard import Endpoint, agent_of
 
 DEFAULT_LINES = 200
 _MOST_DIGITS = 9
@@ -23,7 +23,7 @@ def journal_endpoint(read: ReadJournal) -> Endpoint:
 
     async def answer(request: Request) -> Response:
         try:
-            text = await read(request.path_params["name"], _one(request, "unit", ""), _lines(request))
+            text = await read(agent_of(request), _one(request, "unit", ""), _lines(request))
         except Refused as refusal:
             return refused(refusal)
         headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}

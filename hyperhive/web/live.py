@@ -38,7 +38,7 @@ _HEADERS = [
     (b"x-accel-buffering", b"no"),  # nginx would hold the stream back
 ]
 _MOST_DIGITS = 18
-_OF_PEOPLE = frozenset({OperatorAdded, OperatorRemoved})
+OF_PEOPLE = frozenset({OperatorAdded, OperatorRemoved})
 _encode = msgspec.json.Encoder().encode
 
 Touches = Callable[[str], Sequence[str]]
@@ -69,17 +69,13 @@ def _told(event: str, head: int) -> bytes:
     return b'event: %b\ndata: {"position":%d}\n\n' % (event.encode(), head)
 
 
-class Feed:
-    """Hears every fact, and wakes the streams."""
+class Source:
+    """What streams follow: it knows how far it goes and what comes after a place, and wakes who waits."""
 
-    def __init__(self, dispatcher: Dispatcher, history: History, touches: Touches) -> None:
-        self._history = history
-        self._touches = touches
-        self._frames: deque[bytes] = deque(maxlen=HELD)
-        """The newest ones; the last has the position `head`."""
-        self._hive = dispatcher.hive
-        self.head = dispatcher.hive.position
-        """The last position that may be told: it is durable."""
+    head = 0
+    """The last place that may be told."""
+
+    def __init__(self) -> None:
         self.ended = False
         self.beats = 0
         self.sent = 0
@@ -88,6 +84,51 @@ class Feed:
         """How often somebody's key began or ended."""
         self.streams: set[Stream] = set()
         self._beat: asyncio.TimerHandle | None = None
+
+    def after(self, position: int) -> tuple[int, bytes]:
+        """Return what follows a place, as far as it is sent at once, and where that ends."""
+        raise NotImplementedError
+
+    def wake(self) -> None:
+        """Let every stream look again."""
+        for stream in self.streams:
+            stream.wake()
+
+    @contextlib.contextmanager
+    def open(self, stream: Stream) -> Iterator[None]:
+        """Let a stream be woken for the length of a block."""
+        self.streams.add(stream)
+        if self._beat is None:
+            self._beat = asyncio.get_running_loop().call_later(BEAT_SECONDS, self._on_beat)
+        try:
+            yield
+        finally:
+            self.streams.discard(stream)
+            if not self.streams and self._beat is not None:
+                self._beat.cancel()
+                self._beat = None
+
+    def _on_beat(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.beats += 1
+        for stream in self.streams:
+            stream.cut_if_stalled(loop.time() - STALLED_SECONDS)
+        self.wake()
+        self._beat = loop.call_later(BEAT_SECONDS, self._on_beat)
+
+
+class Feed(Source):
+    """Hears every fact, and wakes the streams."""
+
+    def __init__(self, dispatcher: Dispatcher, history: History, touches: Touches) -> None:
+        super().__init__()
+        self._history = history
+        self._touches = touches
+        self._frames: deque[bytes] = deque(maxlen=HELD)
+        """The newest ones; the last has the position `head`."""
+        self._hive = dispatcher.hive
+        self.head = dispatcher.hive.position
+        """The last position that may be told: it is durable."""
         self._shared: tuple[int, int, bytes] = (0, 0, b"")
         self._dispatcher = dispatcher
         dispatcher.listen(self._tell)
@@ -95,16 +136,12 @@ class Feed:
     def _tell(self, facts: list[Recorded]) -> None:
         for fact in facts:
             self._frames.append(frame(fact, self._touches(fact.type)))
-            self.people_changed += type(fact.event) in _OF_PEOPLE
+            self.people_changed += type(fact.event) in OF_PEOPLE
         if facts:
             self.head = facts[-1].position
         if self._dispatcher.released:
             self.ended = True
-        self._wake()
-
-    def _wake(self) -> None:
-        for stream in self.streams:
-            stream.wake()
+        self.wake()
 
     def after(self, position: int) -> tuple[int, bytes]:
         """Return what follows a position, as far as it is sent at once, and where that ends."""
@@ -126,33 +163,11 @@ class Feed:
             self._shared = (position, end, frames[0] if len(frames) == 1 else b"".join(frames))
         return end, self._shared[2]
 
-    @contextlib.contextmanager
-    def open(self, stream: Stream) -> Iterator[None]:
-        """Let a stream be woken for the length of a block."""
-        self.streams.add(stream)
-        if self._beat is None:
-            self._beat = asyncio.get_running_loop().call_later(BEAT_SECONDS, self._on_beat)
-        try:
-            yield
-        finally:
-            self.streams.discard(stream)
-            if not self.streams and self._beat is not None:
-                self._beat.cancel()
-                self._beat = None
-
-    def _on_beat(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.beats += 1
-        for stream in self.streams:
-            stream.cut_if_stalled(loop.time() - STALLED_SECONDS)
-        self._wake()
-        self._beat = loop.call_later(BEAT_SECONDS, self._on_beat)
-
 
 class Stream:
     """One open stream; an ASGI application."""
 
-    def __init__(self, feed: Feed, after: int | None, still: Callable[[], bool]) -> None:
+    def __init__(self, feed: Source, after: int | None, still: Callable[[], bool]) -> None:
         self._feed = feed
         self._at = feed.head if after is None else after
         self._still = still
@@ -198,9 +213,11 @@ class Stream:
                     return
             if self._at < feed.head:
                 before = self._at
-                self._at, frames = feed.after(before)
+                self._at, frames = self._next()
                 feed.sent += self._at - before
                 await self._write(send, frames)
+            elif beside := self._beside():
+                await self._write(send, beside)
             elif feed.ended:
                 return
             elif beats != feed.beats:
@@ -210,6 +227,14 @@ class Stream:
                 await self._waiter
                 continue
             beats = feed.beats
+
+    def _next(self) -> tuple[int, bytes]:
+        """Return what follows, and where that ends."""
+        return self._feed.after(self._at)
+
+    def _beside(self) -> bytes:
+        """Return what has to be said besides, once all that has a place is told."""
+        return b""
 
     async def _write(self, send: Send, body: bytes) -> None:
         await self._send(send, {"type": "http.response.body", "body": body, "more_body": True})
@@ -245,8 +270,13 @@ async def _left(receive: Receive) -> None:
 
 def stream(request: Request, feed: Feed) -> Stream:
     """Open a stream after ``Last-Event-ID`` (or ``?after=``); without either, from now on. Raises `Invalid`."""
+    return Stream(feed, place_after(request), request.scope["still"])
+
+
+def place_after(request: Request) -> int | None:
+    """Return after which place somebody wants to be told. Raises `Invalid`."""
     given = request.headers.get("last-event-id") or request.query_params.get("after")
-    return Stream(feed, None if given is None else _position(given), request.scope["still"])
+    return None if given is None else _position(given)
 
 
 def _position(given: str) -> int:

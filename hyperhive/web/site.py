@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import attrs
 import msgspec
@@ -39,6 +40,11 @@ from hyperhive.web.static import static_way
 _encode = msgspec.json.Encoder().encode
 
 
+def _nowhere(_name: str) -> Path:
+    """Stand for a daemon that keeps no streams."""
+    return Path("/nonexistent")
+
+
 @attrs.frozen(kw_only=True)
 class Site:
     """What HTTP needs of the daemon."""
@@ -60,11 +66,18 @@ class Site:
     agent_origin: Callable[[str, str], str | None] = attrs.field(default=lambda _name, _host: None)
     """Where an agent's page is an origin of its own, for who asks for this host (as requests name it); None where it
     is not."""
+    stream_file: Callable[[str], Path] = _nowhere
+    """Where an agent's turn stream is kept."""
+    model: Callable[[str], str | None] = attrs.field(default=lambda _name: None)
+    """What an agent's session runs on where the operator has chosen nothing."""
+    port: Callable[[str], int | None] = attrs.field(default=lambda _name: None)
+    """Which web port an agent has, served or not."""
     name: str = attrs.field(factory=platform.node)
     """Of the hive, as people call it."""
     clock: Callable[[], int] = lambda: time.time_ns() // 1_000
     keys: Keys = attrs.field(init=False)
     agent_keys: AgentKeys = attrs.field(init=False)
+    agent_page: AgentPage = attrs.field(init=False)
 
     @keys.default
     def _keys(self) -> Keys:
@@ -75,9 +88,21 @@ class Site:
         return AgentKeys(self.token, self.keys)
 
     @property
-    def agent_page(self) -> AgentPage:
-        """What agents' pages need of it."""
-        return AgentPage(dispatcher=self.dispatcher, history=self.history)
+    def acts(self) -> Acts:
+        """What may be done over HTTP."""
+        return Acts(dispatcher=self.dispatcher, history=self.history, proposals=self.proposals)
+
+    @agent_page.default
+    def _agent_page(self) -> AgentPage:
+        return AgentPage(
+            dispatcher=self.dispatcher,
+            history=self.history,
+            acts=self.acts,
+            journal=self.journal,
+            stream_file=self.stream_file,
+            model=self.model,
+            port=self.port,
+        )
 
 
 def dashboard_of(holds: Site) -> tuple[Section, ...]:
@@ -90,7 +115,7 @@ def site(holds: Site, *more: Way) -> Starlette:
     """Build the application, with more ways than its own where somebody has any."""
     page = Page("dashboard", dashboard_of(holds), holds.dispatcher, holds.history, holds.kept)
     feed = Feed(holds.dispatcher, holds.history, page.touches)
-    acts = Acts(dispatcher=holds.dispatcher, history=holds.history, proposals=holds.proposals).endpoints()
+    acts = holds.acts.endpoints()
     ways = [
         Way(path="/healthz", who=Who.PUBLIC, answer=_healthz),
         Way(path="/readyz", who=Who.PUBLIC, answer=_readyz(holds.ready)),

@@ -44,6 +44,7 @@ from hyperhive.commands.operators import AddOperator, RemoveOperator
 from hyperhive.commands.questions import AnswerQuestion, AskQuestion, CancelQuestion, ExpireQuestion
 from hyperhive.commands.reports import ReportFact, ReportTurnEnded, ReportTurnStarted
 from hyperhive.commands.retention import ForgetMessages, ReportStreamsTrimmed
+from hyperhive.commands.sessions import ChooseModel, GiveSlashCommand
 from hyperhive.events.egress import EgressBlocked
 from hyperhive.events.envelope import DAEMON, MANAGER, OPERATOR, Actor, Role, actor_of_agent
 from hyperhive.events.turns import ModelChanged, TurnEnded
@@ -102,6 +103,8 @@ TABLE: dict[type[Command], str] = {
     RemoveOperator: "operator",
     ForgetMessages: "daemon",
     ReportStreamsTrimmed: "daemon",
+    ChooseModel: "operator",
+    GiveSlashCommand: "operator",
 }
 """What the contract says, written a second time and by hand: a role that gains a command must gain it here, too."""
 
@@ -142,6 +145,8 @@ def command_of(kind: type[Command], actor: Actor) -> Command:
         RecordRestore: {"epoch": "x", "position": 0, "head": "00"},
         ForgetMessages: {"before": 1, "count": 1},
         ReportStreamsTrimmed: {"agents": ("tester",), "events": 1},
+        ChooseModel: {"agent": "tester", "model": "opus"},
+        GiveSlashCommand: {"agent": "tester", "text": "/compact"},
     }
     return kind(actor=actor, **fields.get(kind, {"agent": "tester"}))
 

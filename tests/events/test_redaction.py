@@ -42,6 +42,7 @@ REMOVED = {
     "ConfigurationReverted": "settings",
     "HarnessReported": "detail",
     "OperatorAdded": "key_hash",
+    "SlashCommandGiven": "text",
 }
 """By type: the fields whose text goes. A new fact with a text stands here, or in `redaction.KEPT`."""
 

@@ -67,10 +67,10 @@ class LiveHive:
         """An agent's own directory."""
         return self.home / "d" / "agents" / name / "state"
 
-    def serve(self) -> None:
+    def serve(self, listen: str = "127.0.0.1:0") -> None:
         """Start a daemon and wait until it answers."""
         argv = [sys.executable, "-m", "hyperhive.cli", "serve", "--data-dir", f"{self.home}/d", "--run-dir"]
-        argv += [f"{self.home}/r", "--listen", "127.0.0.1:0", "--runtime", self._runtime]
+        argv += [f"{self.home}/r", "--listen", listen, "--runtime", self._runtime]
         argv += ["--rehearse", str(self.scenario)]
         for setting in self._settings:
             argv += ["--set", setting]

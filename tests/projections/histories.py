@@ -8,7 +8,18 @@ from collections.abc import Callable
 import attrs
 from hypothesis import strategies as st
 
-from hyperhive.commands import agents, approvals, daemon, egress, messages, operators, questions, reports, retention
+from hyperhive.commands import (
+    agents,
+    approvals,
+    daemon,
+    egress,
+    messages,
+    operators,
+    questions,
+    reports,
+    retention,
+    sessions,
+)
 from hyperhive.commands.command import Command
 from hyperhive.commands.errors import Refused
 from hyperhive.events import turns
@@ -64,6 +75,14 @@ def _fact(_hive: Hive, name: str, number: int) -> Command:
     return reports.ReportFact(actor=actor_of_agent(name), agent=name, fact=fact)
 
 
+def _turn_started(hive: Hive, name: str, number: int) -> Command:
+    actor = actor_of_agent(name)
+    if number % 2:
+        return reports.ReportTurnStarted(actor=actor, agent=name, ids=_ids(hive, name, number))
+    command = next(iter(hive.slash_commands.group(name).values()), None)
+    return reports.ReportTurnStarted(actor=actor, agent=name, command=command.id if command else number)
+
+
 def _ended(hive: Hive, name: str, number: int) -> Command:
     ended = turns.TurnEnded(
         agent=name,
@@ -112,6 +131,11 @@ def _answer(hive: Hive, name: str, number: int) -> Command:
     )
     closed = expired if number not in hive.questions and number < next_id(hive.sequences, QUESTION) else None
     return questions.AnswerQuestion(actor=OPERATOR, question=number, text="this one", closed=closed)
+
+
+def _expire(hive: Hive, _name: str, number: int) -> Command:
+    expiring = [row.id for row in hive.questions.values() if row.deadline_at is not None]
+    return questions.ExpireQuestion(actor=DAEMON, question=expiring[0] if expiring else number)
 
 
 def _forget(hive: Hive, _name: str, number: int) -> Command:
@@ -172,9 +196,7 @@ MAKERS: dict[type[Command], Callable[[Hive, str, int], Command]] = {
         actor=DAEMON, agent=name, generation=_generation(hive, name)
     ),
     agents.ReportReaped: lambda _, name, __: agents.ReportReaped(actor=DAEMON, agent=name, reason="nobody's"),
-    reports.ReportTurnStarted: lambda hive, name, number: reports.ReportTurnStarted(
-        actor=actor_of_agent(name), agent=name, ids=_ids(hive, name, number)
-    ),
+    reports.ReportTurnStarted: _turn_started,
     reports.ReportTurnEnded: _ended,
     reports.ReportFact: _fact,
     approvals.RequestSpawn: lambda _, name, number: approvals.RequestSpawn(
@@ -203,7 +225,7 @@ MAKERS: dict[type[Command], Callable[[Hive, str, int], Command]] = {
     ),
     questions.AnswerQuestion: _answer,
     questions.CancelQuestion: lambda _, __, number: questions.CancelQuestion(actor=OPERATOR, question=number),
-    questions.ExpireQuestion: lambda _, __, number: questions.ExpireQuestion(actor=DAEMON, question=number),
+    questions.ExpireQuestion: _expire,
     daemon.CreateHive: lambda *_: daemon.CreateHive(actor=DAEMON, hive="h1"),
     daemon.RecordDaemonStart: lambda *_: daemon.RecordDaemonStart(actor=DAEMON, release="1", runtime="process"),
     daemon.RecordDaemonStop: lambda *_: daemon.RecordDaemonStop(actor=DAEMON),
@@ -225,6 +247,12 @@ MAKERS: dict[type[Command], Callable[[Hive, str, int], Command]] = {
     ),
     egress.ReportEgressBlocked: lambda _, name, number: egress.ReportEgressBlocked(
         actor=DAEMON, blocked=EgressBlocked(agent=name, host=f"{number}.example.org", port=443, count=1 + number)
+    ),
+    sessions.ChooseModel: lambda _, name, number: sessions.ChooseModel(
+        actor=OPERATOR, agent=name, model=f"model-{number}" if number % 3 else None
+    ),
+    sessions.GiveSlashCommand: lambda _, name, number: sessions.GiveSlashCommand(
+        actor=OPERATOR, agent=name, text=f"/compact {number}"
     ),
     daemon.FreezeHive: lambda *_: daemon.FreezeHive(actor=OPERATOR),
     daemon.ThawHive: lambda *_: daemon.ThawHive(actor=OPERATOR),

@@ -68,7 +68,7 @@ class TestBytes:
             + b'"state":"running","pending":null,"pending_at":null,"since":%b,"generation":1,"quarantined":false,' % at
             + b'"status":"idle","error":null,"turns":0,"failed_turns":0,"cost_usd":0.0,'
             b'"tokens":{"input":0,"output":0,"cache_read":0,"cache_creation":0},"undelivered":1,"failed_servers":[],"refused_sends":0,"spent_usd":0.0,'
-            b'"spent_day":"1970-01-01","usd_per_day":null}],'
+            b'"spent_day":"1970-01-01","usd_per_day":null,"model":null}],'
             b'"transients":[],"frozen":false}\n'
         )
 
@@ -108,6 +108,24 @@ class TestBytes:
                 return replies, shown, here.desk.hive.position - before
 
         assert asyncio.run(story()) == ([OK] * 4, [True, True, False, False], 2)
+
+    def test_set_model(self, place: Path, migrated: Path) -> None:
+        """It is idempotent, the row shows it, the next session follows it; without a ``model`` it is no request."""
+
+        async def story() -> tuple[list[bytes], list[object], bytes, bytes]:
+            async with hall(place, migrated) as here:
+                await here.spawn("coder")
+                harness = await here.agent("coder")
+                replies, asked = [], []
+                for model in ("opus", "opus", None):
+                    replies.append(await line(here, {"cmd": "set_model", "name": "coder", "model": model}))
+                    asked.append((await harness.ask({"cmd": "session"}))["model"])
+                bare = await line(here, {"cmd": "set_model", "name": "coder"})
+                return replies, asked, bare, await line(here, {"cmd": "set_model", "name": "coder", "model": "-p"})
+
+        replies, asked, bare, option = asyncio.run(story())
+        assert (replies, asked) == ([OK] * 3, ["opus", "opus", None])
+        assert (refusal(bare), refusal(option)) == (b"invalid", b"invalid")
 
     def test_freeze_and_thaw(self, place: Path, migrated: Path) -> None:
         """The whole hive at once; again is as good."""

@@ -15,14 +15,18 @@ from starlette.applications import Starlette
 from structlog.testing import capture_logs
 
 from hyperhive.commands.agents import DestroyAgent, KillAgent, ReportOutcome, StartAgent
+from hyperhive.daemon.journal import Journal
 from hyperhive.events.envelope import DAEMON, OPERATOR
 from hyperhive.projections.history import History
 from hyperhive.web import listener as listening
 from hyperhive.web.access import AgentKeys, Keys, Person
+from hyperhive.web.acts import Acts
 from hyperhive.web.agent_page import AgentPage, agent_ways
 from hyperhive.web.agent_ports import AgentPorts, Place
 from hyperhive.web.listener import HttpServer, PortTaken, bind
 from tests.commands.desk import Desk
+from tests.proposals.kept import proposals_at
+from tests.reactors.memory import MemoryRuntime
 
 TOKEN = "a-token-of-the-operators"
 
@@ -71,6 +75,19 @@ def free() -> int:
         return int(found.getsockname()[1])
 
 
+def seated_page(desk: Desk, path: Path) -> AgentPage:
+    """Return the page of agents that have no stream yet."""
+    return AgentPage(
+        dispatcher=desk.dispatcher,
+        history=(history := History(path)),
+        acts=Acts(dispatcher=desk.dispatcher, history=history, proposals=proposals_at(desk.dispatcher, path)),
+        journal=Journal(hive=desk.hive, runtime=MemoryRuntime()),
+        stream_file=lambda name: path.with_name(f"{name}.sqlite"),
+        model=lambda _name: None,
+        port=lambda _name: None,
+    )
+
+
 def run(path: Path, story: Callable[[Ports], Awaitable[None]]) -> None:
     """Serve the ports of the agents coder and reviewer for the length of a story."""
 
@@ -81,7 +98,7 @@ def run(path: Path, story: Callable[[Ports], Awaitable[None]]) -> None:
         await server.open()
         numbers = {"coder": free(), "reviewer": free()}
         keys = AgentKeys(TOKEN, Keys(TOKEN, desk.hive))
-        page = AgentPage(dispatcher=desk.dispatcher, history=History(path))
+        page = seated_page(desk, path)
         ports = AgentPorts(
             desk.dispatcher,
             server,
