@@ -10,6 +10,7 @@
   filelock,
   httptools,
   jmespath,
+  markdown-it-py,
   jinja2,
   mcp,
   msgspec,
@@ -48,6 +49,7 @@ buildPythonApplication {
     filelock
     httptools
     jmespath
+    markdown-it-py
     jinja2
     mcp
     msgspec
