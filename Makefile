@@ -6,13 +6,14 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 LOCKED := $(PIP) install --quiet --require-hashes --no-deps
 COMPILE := $(VENV)/bin/uv pip compile --quiet pyproject.toml --universal --generate-hashes --no-header --no-annotate
 
-.PHONY: help demo test lint bench lock clean
+.PHONY: help demo test lint wheel bench lock clean
 
 help:
 	@echo 'make demo   a hive of three agents at work, without a key (a rehearsal model answers)'
 	@echo 'make test   all tests; installs what they need, where it may'
 	@echo 'make lint   ruff, mypy, the floors'
 	@echo 'make bench  every speed claim, against its peers (BENCH="append wakeup" for some)'
+	@echo 'make wheel  what docs/install/ installs, into dist/'
 	@echo 'make lock   write requirements/ anew from pyproject.toml'
 
 $(VENV)/bin/python:
@@ -40,7 +41,7 @@ demo: $(VENV)/.runtime
 	@$(VENV)/bin/hyperhive demo
 
 test: $(VENV)/.dev
-	@sh .ci/system-packages bubblewrap chromium git strace podman runc catatonit uidmap
+	@sh .ci/system-packages bubblewrap chromium git strace podman runc catatonit uidmap mmdebstrap systemd-container nix-bin
 	@$(VENV)/bin/python -m pytest $(PYTEST)
 
 # The benchmarks are typed, too, and so are the peers that they import.
@@ -49,6 +50,10 @@ lint: $(VENV)/.bench
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
+
+# Reproducible: the same files make the same wheel.
+wheel: $(VENV)/.runtime
+	@$(VENV)/bin/python -m hatchling build -t wheel -d dist
 
 bench: $(VENV)/.bench
 	@sh .ci/system-packages bubblewrap git redis-server

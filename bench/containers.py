@@ -24,11 +24,13 @@ from hyperhive.runtimes.protocol import Runtime, Spec
 
 STARTS = 5
 TOGETHER = 20
-FLOORS_SECONDS = {"bubblewrap": 1.5, "podman": 4.0}
+FLOORS_SECONDS = {"bubblewrap": 1.5, "podman": 4.0, "nspawn": 4.0}
+"""nspawn needs a host that systemd runs, and root."""
 BARE = {
     "bubblewrap": ("bwrap", "--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"),
     "podman": ("podman", "--runtime", "runc", "run", "--rm", "--network", "none", "--ulimit", "nofile=1024:1024",
                "--ulimit", "nproc=1024:1024", "--volume", "/usr:/usr:ro", BASE, "/usr/bin/true"),
+    "nspawn": ("systemd-nspawn", "--register=no", "--volatile=yes", "--directory=/", "--private-network", "true"),
 }  # fmt: skip
 DEADLINE_SECONDS = 60.0
 
@@ -41,6 +43,7 @@ def listening(spec: Spec) -> Iterator[socket.socket]:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.settimeout(DEADLINE_SECONDS)
         listener.bind(str(path))
+        path.chmod(0o660)
         listener.listen()
         yield listener
 

@@ -148,11 +148,12 @@ async def _serve(settings: Settings, directories: Directories, rehearse: Path | 
         )
         dispatcher.listen(narrate)
         hive_id = await _identity(dispatcher)
-        default, probe = await choose(settings.config.runtime, run_dir=directories.run, hive=hive_id)
+        image = settings.config.nspawn.image
+        default, probe = await choose(settings.config.runtime, run_dir=directories.run, hive=hive_id, image=image)
         log.info("runtime_chosen", runtime=default.name, asked=settings.config.runtime, found=probe.detail)
         runtime = Several(
             default,
-            build=lambda name: build(name, run_dir=directories.run, hive=hive_id),
+            build=lambda name: build(name, run_dir=directories.run, hive=hive_id, image=image),
             used=used(directories.run),
             chosen=lambda name: agent.runtime if (agent := hive.agents.get(name)) is not None else None,
         )

@@ -67,7 +67,7 @@ def every(*, quick: bool = False) -> Iterator[Check]:
     confined = sandbox(config)
     yield confined
     if not quick:
-        yield from runtimes()
+        yield from runtimes(config)
     if confined.state != FAIL:
         yield accepted(config, confined.found.partition(":")[0])
     yield git()
@@ -153,7 +153,9 @@ def sandbox(config: Config) -> Check:
 
     with tempfile.TemporaryDirectory(prefix="hyperhive-doctor-") as place:
         try:
-            runtime, probe = asyncio.run(choose(config.runtime, run_dir=Path(place), hive="doctor"))
+            runtime, probe = asyncio.run(
+                choose(config.runtime, run_dir=Path(place), hive="doctor", image=config.nspawn.image)
+            )
         except RuntimeUnavailable as error:
             away = "or give the sandbox up with --runtime process"
             return Check("sandbox", FAIL, f"{error.name}: {error.probe.detail}", f"{error.probe.remedy} {away}".strip())
@@ -161,13 +163,13 @@ def sandbox(config: Config) -> Check:
     return Check("sandbox", OK, found) if runtime.isolated else Check("sandbox", WARN, found, _CONFINE)
 
 
-def runtimes() -> Iterator[Check]:
+def runtimes(config: Config) -> Iterator[Check]:
     """Try every runtime, for an agent that is to be moved; what does not work here says why."""
     from hyperhive.runtimes.choose import NAMES, build  # noqa: PLC0415 - as above
 
     with tempfile.TemporaryDirectory(prefix="hyperhive-doctor-") as place:
         for name in NAMES:
-            probe = asyncio.run(build(name, run_dir=Path(place), hive="doctor").probe())
+            probe = asyncio.run(build(name, run_dir=Path(place), hive="doctor", image=config.nspawn.image).probe())
             yield Check(f"  {name}", NOTE, f"{'works' if probe.ok else 'does not work'}: {probe.detail}", probe.remedy)
 
 

@@ -31,7 +31,7 @@ _FLAGS = {
     )
 )
 @click.option("--listen", metavar="HOST:PORT", help="Where HTTP is served (listen).")
-@click.option("--runtime", metavar="NAME", help="Where agents live: auto, bubblewrap, podman, process (runtime).")
+@click.option("--runtime", metavar="NAME", help="auto, bubblewrap, podman, nspawn, nixos, or process (runtime).")
 @click.option(
     "--behind-proxy",
     is_flag=True,

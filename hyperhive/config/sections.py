@@ -122,6 +122,18 @@ class WebConfig:
 
 
 @attrs.frozen(kw_only=True)
+class NspawnConfig:
+    """What machines are made of."""
+
+    image: Path | None = attrs.field(
+        default=None,
+        metadata=key(
+            rules.path(), "root directory of a system with systemd for runtime nspawn; unset: the host's own /usr"
+        ),
+    )
+
+
+@attrs.frozen(kw_only=True)
 class LogConfig:
     """The daemon's diagnostics on stderr."""
 
@@ -190,7 +202,7 @@ class Config:
     runtime: str = attrs.field(
         default="auto",
         metadata=key(
-            rules.choice("auto", "bubblewrap", "podman", "process"),
+            rules.choice("auto", "bubblewrap", "podman", "nspawn", "nixos", "process"),
             "where agents live; auto: the strongest that works here, never process",
         ),
     )
@@ -207,6 +219,7 @@ class Config:
     retention: RetentionConfig = RetentionConfig()
     crash_watch: CrashWatchConfig = CrashWatchConfig()
     ports: PortsConfig = PortsConfig()
+    nspawn: NspawnConfig = NspawnConfig()
     web: WebConfig = WebConfig()
     log: LogConfig = LogConfig()
     origins: Mapping[str, str] = attrs.field(default=MappingProxyType({}), eq=False, repr=False)
@@ -237,6 +250,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "retention": RetentionConfig,
         "crash_watch": CrashWatchConfig,
         "ports": PortsConfig,
+        "nspawn": NspawnConfig,
         "web": WebConfig,
         "log": LogConfig,
     }

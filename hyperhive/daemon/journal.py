@@ -10,14 +10,14 @@ from hyperhive.commands.agents import require_container
 from hyperhive.commands.errors import Invalid, NotFound, Unavailable
 from hyperhive.projections.hive import Hive
 from hyperhive.runtimes.logs import MAX_LINES, UNITS
-from hyperhive.runtimes.protocol import NoSuchContainer, Runtime, RuntimeTrouble
+from hyperhive.runtimes.protocol import Journaled, NoSuchContainer, Runtime, RuntimeTrouble
 
 DEADLINE_SECONDS = 5.0
 
 
 @attrs.frozen(kw_only=True)
 class Journal:
-    """Reads the end of a container's output; what no runtime here has is a journal by unit."""
+    """Reads the journal of a container that has one; of the others, and of one that has ended, the kept output."""
 
     hive: Hive
     runtime: Runtime
@@ -32,7 +32,7 @@ class Journal:
         require_container(self.hive, name)
         try:
             async with asyncio.timeout(self.deadline_seconds):
-                found = await self.runtime.logs(name, lines)
+                return await self._read(name, unit, lines)
         except NoSuchContainer as error:
             raise NotFound(str(error)) from error
         except RuntimeTrouble as error:
@@ -41,4 +41,9 @@ class Journal:
             raise Unavailable(
                 f"the journal of {name} did not come within {self.deadline_seconds:g} s; try fewer lines"
             ) from None
-        return "".join(f"{line}\n" for line in found)
+
+    async def _read(self, name: str, unit: str, lines: int) -> str:
+        journal = await self.runtime.journal(name, unit, lines) if isinstance(self.runtime, Journaled) else None
+        if journal is not None:
+            return journal
+        return "".join(f"{line}\n" for line in await self.runtime.logs(name, lines))

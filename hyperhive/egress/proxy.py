@@ -70,7 +70,7 @@ class Proxy:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             listener.bind(str(path))
-            path.chmod(0o600)  # noqa: ASYNC240 - likewise
+            path.chmod(0o660)  # noqa: ASYNC240 - likewise
             listener.setblocking(False)
             self._servers[name] = await asyncio.start_unix_server(
                 lambda reader, writer: self._admit(name, reader, writer), sock=listener, limit=MAX_HEAD_BYTES

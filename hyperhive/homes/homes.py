@@ -93,7 +93,9 @@ class Homes:
             self._directories.agent_sock(name),
             AgentSocket(name, self._host),
             Protocol(error=lambda code, text: {"ok": False, "error": text, "code": code}, ids=True),
-            mode=0o600,
+            # Nobody but the owner gets into its directory, save the one user whom a runtime admits there by a list, of
+            # which these bits are the mask.
+            mode=0o660,
             max_connections=self._max_connections,
         )
         # Noted before it is open, so that a second caller does not open another; and forgotten where that failed.

@@ -6,25 +6,34 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hyperhive.runtimes.bubblewrap import Bubblewrap
+from hyperhive.runtimes.nixos import Nixos
+from hyperhive.runtimes.nspawn import Nspawn
 from hyperhive.runtimes.podman import Podman
 from hyperhive.runtimes.process import Process
 from hyperhive.runtimes.protocol import Probe, Runtime, RuntimeUnavailable, UnknownRuntime
 
 AUTO = "auto"
-NAMES = (Bubblewrap.name, Podman.name, Process.name)
+NAMES = (Bubblewrap.name, Podman.name, Nspawn.name, Nixos.name, Process.name)
 """Strongest first. The first two keep the same things apart; bubblewrap does it with less between agent and kernel."""
 
 
-def build(name: str, *, run_dir: Path, hive: str, program: Sequence[str] | None = None) -> Runtime:
+def build(
+    name: str, *, run_dir: Path, hive: str, program: Sequence[str] | None = None, image: Path | None = None
+) -> Runtime:
     """Return the runtime of this name, untried; raises `UnknownRuntime`.
 
     Each has a place and a mark of its own, so that several can have agents of one hive. Bubblewrap's are the hive's.
+    ``image`` is what nspawn's machines are made of.
     """
     match name:
         case Bubblewrap.name:
             return Bubblewrap(run_dir=run_dir, hive=hive, program=program)
         case Podman.name:
             return Podman(run_dir=run_dir / name, hive=f"{hive}.{name}", program=program)
+        case Nspawn.name:
+            return Nspawn(run_dir=run_dir / name, hive=f"{hive}.{name}", program=program, image=image)
+        case Nixos.name:
+            return Nixos(run_dir=run_dir / name, hive=f"{hive}.{name}", program=program)
         case Process.name:
             return Process(run_dir=run_dir / name, hive=f"{hive}.{name}", program=program)
         case _:
@@ -37,7 +46,9 @@ def used(run_dir: Path) -> list[str]:
     return [name for name, place in places.items() if place.is_dir()]
 
 
-async def choose(name: str, *, run_dir: Path, hive: str, program: Sequence[str] | None = None) -> tuple[Runtime, Probe]:
+async def choose(
+    name: str, *, run_dir: Path, hive: str, program: Sequence[str] | None = None, image: Path | None = None
+) -> tuple[Runtime, Probe]:
     """Return the runtime of this name, which works here, and how; `auto` is the strongest that works and isolates.
 
     Raises `UnknownRuntime`, `RuntimeUnavailable`. `process` keeps nothing apart and has to be asked for by name, so
@@ -45,7 +56,7 @@ async def choose(name: str, *, run_dir: Path, hive: str, program: Sequence[str] 
     """
     refused: list[tuple[str, Probe]] = []
     for candidate in NAMES if name == AUTO else (name,):
-        runtime = build(candidate, run_dir=run_dir, hive=hive, program=program)
+        runtime = build(candidate, run_dir=run_dir, hive=hive, program=program, image=image)
         if name == AUTO and not runtime.isolated:
             continue
         probe = await runtime.probe()

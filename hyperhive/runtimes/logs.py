@@ -12,6 +12,9 @@ one output, whatever the unit."""
 MAX_BYTES = 16 * 1024 * 1024
 """A log of this size becomes `earlier`, and what was earlier is gone: twice this is all that output takes."""
 
+JOURNAL_BYTES = 4 * 1024 * 1024
+"""The most of a journal that is read at once."""
+
 _TAIL_BYTES = 4 * 1024 * 1024
 _BLOCK_BYTES = 65_536
 

@@ -6,7 +6,7 @@ import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import attrs
 
@@ -222,6 +222,17 @@ class Runtime(Protocol):
 
         It is for a person's terminal, and run by `hyperhive.runtimes.terminal.attach`, which keeps that terminal out of
         its reach.
+        """
+
+
+@runtime_checkable
+class Journaled(Protocol):
+    """A runtime whose containers have systemd, and so a journal by unit."""
+
+    async def journal(self, name: str, unit: str, lines: int) -> str | None:
+        """Return the last lines of a unit's journal, or of all units' where it is empty; None where nothing runs.
+
+        Raises `RuntimeFailed`.
         """
 
 

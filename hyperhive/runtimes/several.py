@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hyperhive.runtimes.protocol import (
     Container,
+    Journaled,
     NoSuchContainer,
     Probe,
     Runtime,
@@ -94,6 +95,14 @@ class Several:
     async def log_path(self, name: str) -> Path:
         """Return the path where it is."""
         return await (await self._home(name)).log_path(name)
+
+    async def journal(self, name: str, unit: str, lines: int) -> str | None:
+        """Return the journal of a container that runs and has one; None where there is none."""
+        for runtime in list(self._runtimes.values()):
+            found = await runtime.journal(name, unit, lines) if isinstance(runtime, Journaled) else None
+            if found is not None:
+                return found
+        return None
 
     async def command(
         self, spec: Spec, argv: Sequence[str], *, environment: Mapping[str, str] | None = None

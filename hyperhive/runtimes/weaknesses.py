@@ -63,6 +63,8 @@ ACCEPTED: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "bubblewrap": MappingProxyType({"planted_shell": _SHELL, "host_paths": _PATHS, "host_load": _LOAD}),
         "podman": MappingProxyType({"planted_shell": _SHELL, "host_paths": _PATHS, "host_load": _LOAD}),
+        "nspawn": MappingProxyType({"planted_shell": _SHELL, "host_paths": _PATHS, "host_load": _LOAD}),
+        "nixos": MappingProxyType(dict.fromkeys(ATTEMPTS, "nobody has tried it on a NixOS host yet")),
         "process": MappingProxyType(
             dict.fromkeys(ATTEMPTS, "nothing keeps an agent from what the daemon's user can do")
         ),

@@ -175,7 +175,7 @@ def damages(size: int) -> list[tuple[str, Callable[[bytearray], None]]]:
 
         return change
 
-    places = [(chance.randrange(size), chance.randrange(8), chance.randrange(256)) for _ in range(520)]
+    places = [(chance.randrange(size), chance.randrange(8), chance.randrange(256)) for _ in range(400)]
     flips = [(f"bit {bit} of byte {at}", flip(at, bit)) for at, bit, _ in places]
     return flips + [(f"byte {at} = {value}", overwrite(at, value)) for at, _, value in places]
 
@@ -200,5 +200,5 @@ def test_no_damage_goes_unseen(whole: Path, tmp_path: Path) -> None:
             unseen += not same
             assert same, f"{name} changed what is read, and the chain holds all the same"
     assert unseen == 0
-    assert found > 50, "the damages should hit facts"
+    assert found > 40, "the damages should hit facts"
     assert harmless > 50, "and also places that hold none"

@@ -137,13 +137,14 @@ def held(path: Path) -> bool:
 
 @contextmanager
 def listening(path: Path, answer: str) -> Iterator[None]:
-    """Serve a unix socket that gives every connection one answer."""
+    """Serve a unix socket that gives every connection one answer, with the mode that the daemon's have."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             self.request.sendall(answer.encode())
 
     server = socketserver.ThreadingUnixStreamServer(str(path), Handler)
+    path.chmod(0o660)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

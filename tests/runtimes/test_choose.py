@@ -33,7 +33,7 @@ else:
 
 def _only_programs_of(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the runtimes find no programs but these."""
-    for module in ("bubblewrap", "podman"):
+    for module in ("bubblewrap", "podman", "nspawn", "nixos"):
         monkeypatch.setattr(f"hyperhive.runtimes.{module}.HOST_PATH", str(directory))
 
 
@@ -42,7 +42,7 @@ class TestChoose:
 
     def test_unknown(self, tmp_path: Path) -> None:
         """A name that is none is an error with those that are."""
-        with pytest.raises(UnknownRuntime, match=r"'docker'.*bubblewrap, podman, process, auto"):
+        with pytest.raises(UnknownRuntime, match=r"'docker'.*bubblewrap, podman, nspawn, nixos, process, auto"):
             asyncio.run(choose("docker", run_dir=tmp_path, hive="h"))
 
     def test_process(self, tmp_path: Path) -> None:

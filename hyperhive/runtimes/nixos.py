@@ -1,0 +1,112 @@
+"""The runtime of NixOS containers: each agent's is built from its own flake, and driven by `nixos-container`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hyperhive.runtimes import acl, host, machine, nixos_build, runner, sandbox, systemd
+from hyperhive.runtimes.booted import Booted
+from hyperhive.runtimes.protocol import InvalidSpec, Probe, Spec, StillRunning
+from hyperhive.runtimes.records import Record
+from hyperhive.runtimes.runner import HOST_PATH
+
+BUILD_SECONDS = 3600.0
+_PROGRAMS = ("nixos-container", "nix", "machinectl", "systemctl", "journalctl")
+
+
+class Nixos(Booted):
+    """Runs each agent in a NixOS container `h-<agent>`; only for NixOS hosts.
+
+    Of a spec it takes ``build``, the directory with the agent's flake. Without it nothing can be created.
+    """
+
+    name = "nixos"
+    isolated = True
+    template = "container@%s.service"
+
+    confs = nixos_build.CONFS
+
+    async def probe(self) -> Probe:
+        """Look for NixOS and its tools; nothing is built for it."""
+        if os.geteuid() != 0:
+            return Probe(ok=False, detail="only root has containers of NixOS.", remedy="Run the daemon as root.")
+        for program in _PROGRAMS:
+            if shutil.which(program, path=HOST_PATH) is None:
+                return Probe(
+                    ok=False,
+                    detail=f"this is no NixOS host with containers: {program} is not installed.",
+                    remedy="Import the module of flake.nix there (docs/install/nixos.md); elsewhere use nspawn.",
+                )
+        if not systemd.running():
+            return Probe(ok=False, detail="systemd does not run this machine.", remedy="Use bubblewrap or podman here.")
+        return Probe(ok=True, detail="nixos-container and nix are here.")
+
+    async def create(self, spec: Spec) -> None:
+        """Build the system first: where that fails, whatever was there before stays as it was."""
+        async with self._alone(spec.name):
+            self._check(spec)
+            flake = _flake(spec)
+            await runner.check(nixos_build.build_argv(flake), deadline_seconds=BUILD_SECONDS)
+            listed = await runner.check(nixos_build.LIST, deadline_seconds=systemd.LOOK_SECONDS)
+            make = nixos_build.update_argv if spec.container in listed.text.split() else nixos_build.create_argv
+            await runner.check(make(spec.name, flake), deadline_seconds=BUILD_SECONDS)
+            self._records.prepare()
+            before = self._records.read(spec.name)
+            self._records.write(Record(spec=spec, run=before.run if before else None))
+
+    async def remove(self, name: str) -> None:
+        """Destroy the container; its state lies elsewhere."""
+        async with self._alone(name):
+            if (await self._unit(name)).busy:
+                raise StillRunning(name)
+            listed = await runner.check(nixos_build.LIST, deadline_seconds=systemd.LOOK_SECONDS)
+            if f"h-{name}" in listed.text.split():
+                await runner.check(nixos_build.act_argv("destroy", name), deadline_seconds=systemd.ACT_SECONDS)
+        await super().remove(name)
+
+    async def command(
+        self, spec: Spec, argv: Sequence[str], *, environment: Mapping[str, str] | None = None
+    ) -> tuple[str, ...]:
+        """Return the argv of a program in the running container, as its agent."""
+        self._check(spec)
+        return nixos_build.terminal_argv(
+            spec.name, host.way_out_argv(spec, argv), {**self._environment(spec), **(environment or {})}
+        )
+
+    def _start_argv(self, name: str) -> tuple[str, ...]:
+        return nixos_build.act_argv("start", name)
+
+    def _stop_argv(self, name: str) -> tuple[str, ...]:
+        return nixos_build.act_argv("stop", name)
+
+    async def _furnish(self, spec: Spec) -> str:
+        places = self._places(spec.name)
+        await asyncio.to_thread(self._write, spec)
+        return nixos_build.dropin(spec, places, owner=(os.geteuid(), os.getegid()))
+
+    def _write(self, spec: Spec) -> None:
+        places = self._places(spec.name)
+        self._machines.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for number in range(len(machine.owned(spec))):
+            places.mounted(number).mkdir(mode=0o755, parents=True, exist_ok=True)
+        systemd.lay(places.etc / "environment", nixos_build.environment_file(self._environment(spec)))
+        with contextlib.suppress(FileExistsError):
+            os.mkfifo(places.output, 0o600)
+        os.chown(places.output, sandbox.UID, sandbox.UID)
+        acl.admit(spec.socket_dir, sandbox.UID)
+        conf = self.confs / f"{spec.container}.conf"
+        systemd.lay(conf, nixos_build.conf(spec, places, _flake(spec)))
+
+    def _environment(self, spec: Spec) -> dict[str, str]:
+        return sandbox.sandbox_environment(spec, self._python)
+
+
+def _flake(spec: Spec) -> Path:
+    if spec.build is None or not (spec.build / "flake.nix").is_file():
+        raise InvalidSpec(f"{spec.name} has no flake.nix in {spec.build}; apply a configuration for it first")
+    return spec.build

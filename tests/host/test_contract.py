@@ -1,0 +1,34 @@
+"""The runtime of systemd's machines, tried on a host that systemd runs: its whole contract, with nothing skipped."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hyperhive.runtimes import host as local
+from tests.host.booted import REPOSITORY, Host, booted
+
+pytestmark = pytest.mark.hive
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[Host]:
+    """Boot a host that sees this checkout and the Python that runs the tests."""
+    with booted(shown=list(dict.fromkeys((REPOSITORY, *local.python().trees)))) as made:
+        yield made
+
+
+def test_it_keeps_the_contract(host: Host) -> None:
+    """Every promise of a runtime, and those of a machine, hold there."""
+    python = str(Path(sys.executable))
+    argv = (python, "-B", "-m", "pytest", "-p", "no:cacheprovider", "-rs", "tests/runtimes/test_nspawn.py")
+    # The host's own tree, with a mark, is as good a system as any to be shown instead of it.
+    image = host.said("mktemp", "-d", "/var/lib/machines/hive-XXXXXX").strip()
+    host.run("sh", "-euc", f"cp -a /bin /etc /lib* /sbin /usr {image}; printf 'of its own' >{image}/etc/hive-image")
+    ended = host.run("env", "-C", str(REPOSITORY), *argv, check=False, environment={"HYPERHIVE_TEST_IMAGE": image})
+    assert ended.returncode == 0, ended.stdout[-8000:]
+    assert "passed" in ended.stdout
+    assert "skipped" not in ended.stdout, ended.stdout
