@@ -17,12 +17,13 @@ from tests.web.asking import ask
 from tests.web.seated import ANN, BOB, TOKEN, Seated, seated
 
 PUBLIC = """
-    GET /   GET /healthz   GET /readyz   GET /static/{path:path}   GET /agent/{name}/
+    GET /   GET /healthz   GET /readyz   GET /static/{path:path}   GET /agent/{name}/   GET /past
 """
 VIEWER = """
     GET /page/dashboard   GET /page/dashboard/{section}   GET /events   GET /metrics
     GET /api/me   GET /api/state   GET /api/journal/{name}   POST /api/agent-key/{name}
     GET /agent/{name}/api/state   GET /api/approval/{id:int}   GET /page/mail
+    GET /page/past   GET /api/past/track   GET /api/past/events   GET /api/past/jump
 """
 OPERATOR = """
     POST /start/{name}   POST /kill/{name}   POST /restart/{name}   POST /rebuild/{name}   POST /destroy/{name}
