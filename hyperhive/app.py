@@ -70,7 +70,7 @@ from hyperhive.web.agent_ports import AgentPorts, Place
 from hyperhive.web.connections import Connections
 from hyperhive.web.links import Links
 from hyperhive.web.listener import HttpServer, PortTaken, bind
-from hyperhive.web.site import Site, site
+from hyperhive.web.site import Site, past_of, site
 from hyperhive.web.static import static_way
 
 log = structlog.get_logger("daemon")
@@ -343,7 +343,9 @@ class Daemon:
             agent_origin=lambda name, host: ports.origin(name, host),  # noqa: PLW0108 - they come last
         )
         self._streams.listen(holds.agent_page.feeds.grown)
-        server = HttpServer(site(holds), listener, connections=connections, tls=reached.tls)
+        app = site(holds)
+        self._stack.push_async_callback(past_of(app).close)
+        server = HttpServer(app, listener, connections=connections, tls=reached.tls)
         self._stack.push_async_callback(server.close)
         await server.open()
         ports = AgentPorts(

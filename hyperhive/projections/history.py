@@ -39,6 +39,8 @@ class History:
     """A reader's connection to the hive's file; it sees what is committed."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
+        """The hive's file."""
         self._connection: sqlite3.Connection = read_only(path)
 
     def recent(self, name: str, limit: int, *, before: int = _NO_END) -> list[Message]:

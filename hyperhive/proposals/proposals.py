@@ -110,6 +110,11 @@ class Proposals:
             return Review(row=row, base=base, diff=Diff(base=base, commit=row.commit, files=()), blocked=str(refused))
         return Review(row=row, base=base, diff=found, blocked=row.blocked or found.too_large)
 
+    async def looked_back(self, row: Approval, base: str | None) -> Review:
+        """Return an approval of a moment past with its diff against what was applied then."""
+        found = await _git(self._repositories.diff, row.agent, base, row.commit)
+        return Review(row=row, base=base, diff=found, blocked=row.blocked or found.too_large)
+
     async def approve(self, command: approvals.Approve) -> None:
         """Grant an approval, once more looked at: what cannot be shown whole is not approved. Raises `Settled`."""
         row = self._history.approval(command.approval) if command.approval > 0 else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -240,6 +240,23 @@ class Past:
         """Return one fact."""
         with self._lock:
             return event_of(self._source.fact(position))
+
+    def recorded(self, positions: Iterable[int]) -> dict[int, Recorded]:
+        """Return several facts as the log has them, by position."""
+        with self._lock:
+            return self._source.facts(positions)
+
+    def in_stream(self, stream: str, *, until: int, most: int, types: tuple[str, ...] = ()) -> list[Recorded]:
+        """Return the newest facts of a stream up to a position, the newest first; of some types, if any are named."""
+        with self._lock:
+            found = self._source.before_in(stream, before=until + 1, most=most, types=types)
+            facts = self._source.facts(found)
+            return [facts[position] for position in found]
+
+    def positions_at(self, times: Iterable[int]) -> list[int]:
+        """Return for each of some moments (microseconds since 1970) the last position by then, 0 where there is none."""
+        with self._lock:
+            return [self._source.position_at(at) for at in times]
 
     def events(
         self,

@@ -141,10 +141,10 @@ class Source:
                 run.append(position)
         return found
 
-    def before_in(self, stream: str, *, before: int, most: int) -> list[int]:
-        """Return the previous positions of a stream, newest first."""
+    def before_in(self, stream: str, *, before: int, most: int, types: tuple[str, ...] = ()) -> list[int]:
+        """Return the previous positions of a stream, newest first; of some types, if any are named."""
         with self._reading(before):
-            found = select(self._connection, Selection(stream=stream, until=before - 1), limit=most)
+            found = select(self._connection, Selection(stream=stream, types=types, until=before - 1), limit=most)
             return [fact["position"] for fact in found][::-1]
 
     def texts(self, positions: list[int]) -> list[tuple[int, str]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -14,8 +14,11 @@ from hyperhive._version import version
 from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.events import codec
 from hyperhive.events.envelope import Recorded
+from hyperhive.projections.approvals import Approval
 from hyperhive.projections.history import History
 from hyperhive.projections.hive import PROJECTIONS, Hive
+from hyperhive.projections.messages import Message
+from hyperhive.projections.questions import Question
 from hyperhive.projections.views import Kept
 from hyperhive.web.held import Held
 
@@ -30,12 +33,40 @@ TEMPLATES = Environment(
 TEMPLATES.globals["release"] = version()
 
 
+class Told(Protocol):
+    """What the log and the tables tell beyond the open rows: `History` of the present, and as much of a moment past."""
+
+    def recent(self, name: str, limit: int) -> list[Message]:
+        """Return the newest messages of an inbox."""
+
+    def count(self, name: str) -> int:
+        """Return how many messages an inbox holds."""
+
+    def resolved(self, limit: int) -> list[Question]:
+        """Return the questions that were resolved last."""
+
+    def decided(self, limit: int) -> list[Approval]:
+        """Return the approvals that were decided last."""
+
+    def activity(self, limit: int) -> list[Recorded]:
+        """Return the newest facts."""
+
+    def trouble(self, name: str) -> Recorded | None:
+        """Return the newest fact that says what went wrong with an agent."""
+
+    def actors(self, positions: Iterable[int]) -> Mapping[int, str]:
+        """Return whose facts these are."""
+
+    def has_written(self, actor_role: str) -> bool:
+        """Whether anybody of this role has ever sent a message."""
+
+
 @attrs.frozen(kw_only=True)
 class Sight:
     """What a section may look at."""
 
     hive: Hive
-    history: History
+    history: Told
     kept: Mapping[str, Kept]
     may_act: bool
     """Whether who looks may also do something; forms stand only there."""

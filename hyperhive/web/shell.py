@@ -28,10 +28,32 @@ DASHBOARD_MODULES = (
 """The script of the page, and all that it imports: named in the shell, so that they come side by side."""
 
 
-def shell(page: str, modules: tuple[str, ...], *, title: str, styles: tuple[str, ...] = ("hive.css",)) -> Held:
-    """Write a shell; its first module is the page's script, which finds ``data-page`` on the body."""
+PAST_MODULES = (
+    "past.js",
+    "ask.js",
+    "connection.js",
+    "deck.js",
+    "glyphs.js",
+    "held.js",
+    "key.js",
+    "keys.js",
+    "live.js",
+    "login.js",
+    "morph.js",
+    "times.js",
+    "vendor/idiomorph/idiomorph.esm.js",
+)
+
+
+def shell(
+    page: str, modules: tuple[str, ...], *, title: str, styles: tuple[str, ...] = ("hive.css",), look: str = ""
+) -> Held:
+    """Write a shell; its first module is the page's script, which finds ``data-page`` on the body.
+
+    ``look`` is a class of the body, for a page with colours of its own.
+    """
     script, *imported = modules
     markup = TEMPLATES.get_template("shell.html").render(
-        page=page, title=title, script=script, imported=imported, styles=styles
+        page=page, title=title, script=script, imported=imported, styles=styles, look=look
     )
     return Held(body=markup.encode(), media_type="text/html", headers={"Cache-Control": "no-cache"})

@@ -33,6 +33,9 @@ from hyperhive.web.journal import ReadJournal, journal_endpoint
 from hyperhive.web.live import Feed
 from hyperhive.web.metrics import Metrics
 from hyperhive.web.pages import page_ways
+from hyperhive.web.past.page import PastPage
+from hyperhive.web.past.reading import Reading
+from hyperhive.web.past.ways import past_ways
 from hyperhive.web.sections import Page, Section
 from hyperhive.web.state import State
 from hyperhive.web.static import static_way
@@ -107,15 +110,22 @@ class Site:
 
 def dashboard_of(holds: Site) -> tuple[Section, ...]:
     """Return the sections of the dashboard."""
+    return _dashboard(holds).sections()
+
+
+def _dashboard(holds: Site) -> Dashboard:
     reviews = Reviews(holds.dispatcher, holds.proposals)
-    return Dashboard(name=holds.name, reviews=reviews, clock=holds.clock).sections()
+    return Dashboard(name=holds.name, reviews=reviews, clock=holds.clock)
 
 
 def site(holds: Site, *more: Way) -> Starlette:
     """Build the application, with more ways than its own where somebody has any."""
-    page = Page("dashboard", dashboard_of(holds), holds.dispatcher, holds.history, holds.kept)
+    dashboard = _dashboard(holds)
+    page = Page("dashboard", dashboard.sections(), holds.dispatcher, holds.history, holds.kept)
     feed = Feed(holds.dispatcher, holds.history, page.touches)
     acts = holds.acts.endpoints()
+    reading = Reading(holds.history.path)
+    past = PastPage(page=page, dashboard=dashboard, history=holds.history, proposals=holds.proposals, reading=reading)
     ways = [
         Way(path="/healthz", who=Who.PUBLIC, answer=_healthz),
         Way(path="/readyz", who=Who.PUBLIC, answer=_readyz(holds.ready)),
@@ -126,6 +136,7 @@ def site(holds: Site, *more: Way) -> Starlette:
         Way(path="/api/approval/{id:int}", who=Who.VIEWER, answer=_approval(holds.proposals)),
         *page_ways(page, feed),
         older_mail(holds.history),
+        *past_ways(past),
         Way(path="/api/agent-key/{name}", who=Who.VIEWER, answer=_agent_key(holds), method="POST"),
         *(attrs.evolve(way, path=f"/agent/{{name}}{way.path}") for way in agent_ways(holds.agent_page)),
         *(Way(path=path, who=Who.OPERATOR, answer=act, method="POST") for path, act in acts.items()),
@@ -136,6 +147,7 @@ def site(holds: Site, *more: Way) -> Starlette:
         middleware=[Middleware(Gate, origins=holds.origins)],
     )
     app.state.feed = feed
+    app.state.past = reading
     return app
 
 
@@ -144,6 +156,13 @@ def feed_of(app: Starlette) -> Feed:
     feed = app.state.feed
     assert isinstance(feed, Feed)  # noqa: S101 - `site` has put it there
     return feed
+
+
+def past_of(app: Starlette) -> Reading:
+    """Return what a site reads the past with; whoever serves the site closes it."""
+    reading = app.state.past
+    assert isinstance(reading, Reading)  # noqa: S101 - `site` has put it there
+    return reading
 
 
 def _agent_key(holds: Site) -> Endpoint:

@@ -29,7 +29,7 @@ from hyperhive.projections.history import History
 from hyperhive.projections.views import Kept
 from hyperhive.proposals.proposals import Proposals
 from hyperhive.web.listener import HttpServer, bind
-from hyperhive.web.site import Site, site
+from hyperhive.web.site import Site, past_of, site
 from tests.proposals.kept import proposals_at
 
 TOKEN = "a-token-of-the-operators"
@@ -138,12 +138,14 @@ class Stage:
             origins=frozenset({self.home}),
             name=self.name,
         )
-        server = HttpServer(site(holds), listener)
+        app = site(holds)
+        server = HttpServer(app, listener)
         await server.open()
         ready.set()
         await self._stop.wait()
         self._dispatcher.release()
         await server.close()
+        await past_of(app).close()
         history.close()
         log.close()
 

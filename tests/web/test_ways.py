@@ -17,7 +17,7 @@ from tests.web.asking import ask
 from tests.web.seated import ANN, BOB, TOKEN, Seated, seated
 
 PUBLIC = """
-    GET /   GET /healthz   GET /readyz   GET /static/{path:path}   GET /agent/{name}/
+    GET /   GET /healthz   GET /readyz   GET /static/{path:path}   GET /agent/{name}/   GET /past
 """
 VIEWER = """
     GET /page/dashboard   GET /page/dashboard/{section}   GET /events   GET /metrics
@@ -25,6 +25,7 @@ VIEWER = """
     GET /api/approval/{id:int}   GET /page/mail
     GET /agent/{name}/api/state   GET /agent/{name}/api/journal   GET /agent/{name}/page
     GET /agent/{name}/stream   GET /agent/{name}/stream/text   GET /agent/{name}/events
+    GET /page/past   GET /api/past/track   GET /api/past/events   GET /api/past/jump
 """
 OPERATOR = """
     POST /start/{name}   POST /kill/{name}   POST /restart/{name}   POST /rebuild/{name}   POST /destroy/{name}

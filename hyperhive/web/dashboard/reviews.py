@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
 import attrs
 
@@ -14,6 +15,16 @@ from hyperhive.proposals.proposals import Proposals, Review
 
 Key = tuple[int, str | None, str | None]
 """An approval, its commit and what is applied: what a review is of."""
+
+
+class Reviewing(Protocol):
+    """Knows what approvals would change."""
+
+    def of(self, row: Approval) -> Review | str | None:
+        """Return a review, or why there is none; None where it is still looked at."""
+
+    def known(self) -> tuple[Key, ...]:
+        """Return which reviews are ready."""
 
 
 @attrs.define

@@ -22,7 +22,7 @@ from hyperhive.projections.questions import QUESTIONS
 from hyperhive.projections.sentences import person, sentence
 from hyperhive.projections.sessions import DAY, SESSIONS, spent_on
 from hyperhive.web.dashboard.approvals import asked, decided
-from hyperhive.web.dashboard.reviews import Reviews
+from hyperhive.web.dashboard.reviews import Reviewing
 from hyperhive.web.dashboard.swarm import Shown, shown
 from hyperhive.web.sections import Section, Sight
 
@@ -65,7 +65,7 @@ class Dashboard:
 
     name: str
     """Of the hive, as people call it."""
-    reviews: Reviews
+    reviews: Reviewing
     clock: Callable[[], int]
     """Microseconds since 1970."""
 

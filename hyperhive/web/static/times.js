@@ -1,5 +1,6 @@
 // Times as they are here, with UTC on hover, and what counts down or up.
-//   <time datetime="…">                       10:42 today, else 21 nov 10:42; with data-clock always 10:42
+//   <time datetime="…">                       10:42 today, else 21 nov 10:42; with data-clock always 10:42,
+//                                             with data-exact 10:42:07, with data-moment sat 21 nov, 10:42:07
 //   <span data-deadline="…">                  3m 05s until then
 //   <span data-since="…">                     42s since then; from a minute on without seconds
 //   <span data-ago="…">                       3 days ago
@@ -7,19 +8,32 @@
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false });
 const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 
+let moment = null;
+
+/** Lets every time be told from a moment of the past (milliseconds since 1970), where nothing counts on. */
+export function standAt(at) {
+  moment = at;
+}
+
 /** Writes every time below an element. */
 export function fill(root) {
   for (const element of root.querySelectorAll("time[datetime]")) {
     const at = new Date(element.dateTime);
     if (Number.isNaN(at.getTime())) continue;
-    element.textContent = element.hasAttribute("data-clock") ? CLOCK.format(at) : shown(at);
+    element.textContent = written(element, at);
     element.title = `${at.toISOString().slice(0, 19).replace("T", " ")} UTC`;
   }
   count(root);
 }
 
+function written(element, at) {
+  if (element.hasAttribute("data-moment")) return whole(at);
+  if (element.hasAttribute("data-exact")) return exact(at);
+  return element.hasAttribute("data-clock") ? CLOCK.format(at) : shown(at);
+}
+
 /** Writes a moment as people here read it. */
-export function shown(at, now = new Date()) {
+export function shown(at, now = new Date(moment ?? Date.now())) {
   const clock = CLOCK.format(at);
   return at.toDateString() === now.toDateString() ? clock : `${DAY.format(at).toLowerCase()} ${clock}`;
 }
@@ -50,7 +64,7 @@ export function ago(seconds) {
 }
 
 function count(root) {
-  const now = Date.now();
+  const now = moment ?? Date.now();
   for (const element of root.querySelectorAll("[data-deadline]")) {
     const left = (Date.parse(element.dataset.deadline) - now) / 1_000;
     write(element, length(Math.ceil(left)));
@@ -71,4 +85,25 @@ function write(element, text) {
 /** Lets everything that counts go on, each second. */
 export function startCounting() {
   setInterval(() => count(document), 1_000);
+}
+
+const WEEKDAY = new Intl.DateTimeFormat(undefined, { weekday: "short" });
+const EXACT = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+
+/** Writes a moment on a scale: 18:00, or with its day sat 10:42. */
+export function onScale(at, day) {
+  const clock = CLOCK.format(at);
+  return day ? `${WEEKDAY.format(at).toLowerCase()} ${clock}` : clock;
+}
+
+/** Writes a moment to the second: 18:04:11. */
+export function exact(at) {
+  return EXACT.format(at);
+}
+
+/** Writes a moment whole: sat 21 nov, 18:04:11; of another year with the year. */
+export function whole(at) {
+  const date = new Date(at);
+  const year = date.getFullYear() === new Date().getFullYear() ? "" : ` ${date.getFullYear()}`;
+  return `${WEEKDAY.format(at)} ${DAY.format(at)}${year}, ${exact(at)}`.toLowerCase();
 }
