@@ -36,6 +36,7 @@ MODULES = (
     "dock.js",
     "forms.js",
     "glyphs.js",
+    "held.js",
     "journal.js",
     "key.js",
     "live.js",

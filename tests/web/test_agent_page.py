@@ -128,7 +128,12 @@ def test_a_result_joins_its_call(served: Served, coder: Speaker, chromium: Chrom
     page.wait_for_selector("#stream >> text=line 99")
     page.reload()
     page.wait_for_selector("[data-of-tool=far]")
-    page.evaluate("scrollTo(0, 0)")
+    page.mouse.move(300, 400)
+    for _ in range(40):
+        page.mouse.wheel(0, -4_000)
+        page.wait_for_timeout(50)
+        if page.locator("[data-tool=far]").count():
+            break
     page.wait_for_selector("[data-tool=far]", state="attached")
     assert page.locator("[data-of-tool=far]").count() == 0
     assert tab.trouble == []
@@ -271,6 +276,7 @@ def test_dock(served: Served, chromium: Chromium) -> None:
     page.keyboard.press("Enter")
     so(page, "document.getElementById('model-name').value === 'vendor/large'")
     page.select_option("#model-name", "")
+    page.click("#say")
     so(page, "document.getElementById('model-name').value === ''")
     served.until("the choice is taken back", lambda: served.ask("agent_status")["agent_statuses"][0]["model"] is None)
     page.fill("#say", "/model --evil")

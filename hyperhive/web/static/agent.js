@@ -74,6 +74,9 @@ function showConnection() {
 function changed() {
   const bar = document.getElementById("bar");
   document.title = `${bar.dataset.agent}: ${bar.dataset.state}`;
+  // What a morph leaves chosen is what was chosen in the page; what holds is what the daemon says.
+  const model = document.getElementById("model-name");
+  if (model?.dataset.chosen !== undefined && document.activeElement !== model) model.value = model.dataset.chosen;
   const told = document.getElementById("told");
   if (told && told.textContent !== bar.dataset.state) told.textContent = bar.dataset.state;
   const when = page.querySelector("[data-when]");
@@ -183,6 +186,8 @@ function listen() {
   page.addEventListener("click", onClick);
   document.addEventListener("keydown", onKey);
   document.addEventListener("scroll", () => turns.onScroll(), { passive: true });
+  // At the very top nothing scrolls any more, and whoever turns the wheel wants what is before.
+  document.addEventListener("wheel", () => requestAnimationFrame(() => turns.onScroll()), { passive: true });
   page.addEventListener("input", (event) => {
     if (event.target.id !== "find") return;
     clearTimeout(searching);
@@ -218,13 +223,13 @@ async function begin() {
     if (key() === null) throw new Locked("");
     await sections.start();
     putAway();
-    await turns.start();
-    live.start(turns.last);
     if (!begun) {
       begun = true;
       dock.start();
       listen();
     }
+    await turns.start();
+    live.start(turns.last);
   } catch (error) {
     if (error instanceof Locked) locked(error);
     else if (error.status === 404) page.textContent = error.message;
