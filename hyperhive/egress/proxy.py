@@ -59,6 +59,7 @@ class Proxy:
         self._blocked = blocked
         self._resolve = resolve or addresses
         self._servers: dict[str, asyncio.Server] = {}
+        self._paths: dict[str, Path] = {}
         self._open: dict[str, set[asyncio.Task[None]]] = {}
         self._resolvers = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="egress-resolve")
 
@@ -78,6 +79,7 @@ class Proxy:
         except BaseException:
             listener.close()
             raise
+        self._paths[name] = path
 
     async def close(self, name: str) -> None:
         """Stop listening for an agent, and end its connections."""
@@ -85,6 +87,7 @@ class Proxy:
         if server is None:
             return
         server.close()
+        self._paths.pop(name).unlink(missing_ok=True)
         tasks = list(self._open.pop(name, ()))
         for task in tasks:
             task.cancel()

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import attrs
 
 from harness.wire import OPERATOR
-from hyperhive.events import agents, approvals, configurations, hive, messages, operators, questions, turns
+from hyperhive.events import agents, approvals, configurations, egress, hive, messages, operators, questions, turns
 from hyperhive.events.envelope import Recorded
 from hyperhive.projections.countdown import countdown
 
@@ -132,6 +132,16 @@ def _crashed(recorded: Recorded) -> Sentence:
 def _quarantined(recorded: Recorded) -> Sentence:
     event: agents.AgentQuarantined = recorded.event
     return _say(_name(event.agent), f" quarantined after {event.crashes} crashes", bad=True)
+
+
+def _moved(recorded: Recorded) -> Sentence:
+    event: agents.AgentMoved = recorded.event
+    return _say(person(recorded.actor), " moved ", _name(event.agent), f" to {event.runtime}")
+
+
+def _blocked(recorded: Recorded) -> Sentence:
+    event: egress.EgressBlocked = recorded.event
+    return _say(_name(event.agent), " was kept from ", quoted(f"{event.host}:{event.port}"))
 
 
 def _done_to(past: str) -> Tell:
@@ -397,6 +407,8 @@ TELLERS: dict[type[Any], Tell] = {
     agents.AgentResumed: _done_to("resumed"),
     agents.ContainerLost: _ended_as("was gone when the daemon came back"),
     agents.ContainerReaped: _reaped,
+    agents.AgentMoved: _moved,
+    egress.EgressBlocked: _blocked,
     turns.HarnessStarted: _harness,
     turns.TurnStarted: _turn_began,
     turns.TurnEnded: _turn_ended,

@@ -74,8 +74,6 @@ def agent_row(hive: Hive, agent: Agent) -> dict[str, Any]:
             "cache_read": session.cache_read_tokens,
             "cache_creation": session.cache_creation_tokens,
         },
-        "runtime": agent.runtime,
-        "blocked_hosts": list(blocked.hosts) if (blocked := hive.egress.get(agent.name)) else [],
         "undelivered": len(hive.messages.group(agent.name)),
         "failed_servers": list(session.failed_servers) if running else [],
         "refused_sends": session.refused_sends,
@@ -83,6 +81,8 @@ def agent_row(hive: Hive, agent: Agent) -> dict[str, Any]:
         "spent_day": _EPOCH_DAY.fromordinal(_EPOCH_DAY.toordinal() + session.spent_day).isoformat(),
         "usd_per_day": configuration.settings.usd_per_day if configuration else None,
         "model": session.chosen_model,
+        "runtime": agent.runtime,
+        "blocked_hosts": list(blocked.hosts) if (blocked := hive.egress.get(agent.name)) else [],
     }
 
 

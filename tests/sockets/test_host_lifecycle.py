@@ -68,7 +68,7 @@ class TestBytes:
             + b'"state":"running","pending":null,"pending_at":null,"since":%b,"generation":1,"quarantined":false,' % at
             + b'"status":"idle","error":null,"turns":0,"failed_turns":0,"cost_usd":0.0,'
             b'"tokens":{"input":0,"output":0,"cache_read":0,"cache_creation":0},"undelivered":1,"failed_servers":[],"refused_sends":0,"spent_usd":0.0,'
-            b'"spent_day":"1970-01-01","usd_per_day":null,"model":null}],'
+            b'"spent_day":"1970-01-01","usd_per_day":null,"model":null,"runtime":null,"blocked_hosts":[]}],'
             b'"transients":[],"frozen":false}\n'
         )
 
