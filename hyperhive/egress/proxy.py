@@ -84,7 +84,11 @@ class Proxy:
         server = self._servers.pop(name, None)
         if server is None:
             return
+        (listener,) = server.sockets
+        path = Path(listener.getsockname())
         server.close()
+        # Python before 3.13 leaves it there.
+        path.unlink(missing_ok=True)  # noqa: ASYNC240 - on a file system in memory
         tasks = list(self._open.pop(name, ()))
         for task in tasks:
             task.cancel()
