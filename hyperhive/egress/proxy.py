@@ -59,7 +59,6 @@ class Proxy:
         self._blocked = blocked
         self._resolve = resolve or addresses
         self._servers: dict[str, asyncio.Server] = {}
-        self._paths: dict[str, Path] = {}
         self._open: dict[str, set[asyncio.Task[None]]] = {}
         self._resolvers = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="egress-resolve")
 
@@ -79,15 +78,17 @@ class Proxy:
         except BaseException:
             listener.close()
             raise
-        self._paths[name] = path
 
     async def close(self, name: str) -> None:
         """Stop listening for an agent, and end its connections."""
         server = self._servers.pop(name, None)
         if server is None:
             return
+        (listener,) = server.sockets
+        path = Path(listener.getsockname())
         server.close()
-        self._paths.pop(name).unlink(missing_ok=True)
+        # Python before 3.13 leaves it there.
+        path.unlink(missing_ok=True)  # noqa: ASYNC240 - on a file system in memory
         tasks = list(self._open.pop(name, ()))
         for task in tasks:
             task.cancel()

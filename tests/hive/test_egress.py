@@ -135,7 +135,7 @@ def test_bubblewrap_then_podman() -> None:
         check(hive, look(hive, 4))
         assert ran(hive) <= {"profile", "bashrc"}  # as `weaknesses` says of planted_shell
         refused = hive.run("move", "coder", "--runtime", "nowhere")
-        assert (refused.returncode, "bubblewrap, podman, process" in refused.stderr) == (2, True)
+        assert (refused.returncode, "bubblewrap, podman, nspawn, nixos, process" in refused.stderr) == (2, True)
 
 
 def ran(hive: LiveHive) -> set[str]:
