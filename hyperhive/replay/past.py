@@ -254,7 +254,7 @@ class Past:
             return [facts[position] for position in found]
 
     def positions_at(self, times: Iterable[int]) -> list[int]:
-        """Return for each of some moments (microseconds since 1970) the last position by then, 0 where there is none."""
+        """Return the last position by each of some moments (microseconds since 1970), 0 where there is none."""
         with self._lock:
             return [self._source.position_at(at) for at in times]
 
