@@ -12,7 +12,7 @@ from hyperhive.commands.reports import ReportFact
 from hyperhive.events.configurations import AgentSettings
 from hyperhive.events.envelope import DAEMON, MANAGER, OPERATOR
 from hyperhive.events.turns import StatusChanged
-from tests.web import scene
+from tests.web import scene, shift
 from tests.web.browser import ARGUMENTS, PROGRAM
 from tests.web.staged import TOKEN, Stage, commit_in, staged
 
@@ -91,6 +91,20 @@ def picture(browser: Browser, stage: Stage, name: str, scheme: str, width: int) 
     context.close()
 
 
+def looked_back(browser: Browser, stage: Stage, width: int) -> None:
+    """Take a picture of the past: the window alone, at a crash."""
+    phone = width < 600
+    context = browser.new_context(
+        viewport={"width": width, "height": 1_400 if phone else 1_000}, color_scheme="dark", has_touch=phone
+    )
+    page = context.new_page()
+    page.goto(f"{stage.home}/past?at={shift.CRASHED}#login={TOKEN}")
+    page.wait_for_selector("#handle")
+    page.wait_for_selector("#connection[data-live=live]")
+    page.screenshot(path=PLACE / f"past-dark-{width}.png")
+    context.close()
+
+
 def main() -> None:
     """Take them all."""
     PLACE.mkdir(exist_ok=True)
@@ -104,6 +118,9 @@ def main() -> None:
         with staged(scene.fresh()) as stage:
             for scheme in ("dark", "light"):
                 picture(browser, stage, "fresh", scheme, 1280)
+        with staged(shift.shift()) as stage:
+            for width in (1280, 360):
+                looked_back(browser, stage, width)
         browser.close()
 
 

@@ -129,3 +129,52 @@ def test_is_text(stage: Stage, chromium: Chromium, batch: tuple[str, ...]) -> No
     assert page.locator("#page :is(script, iframe, object, embed, base, meta, link, img, style, marquee)").count() == 0
     assert page.locator('form[action="/freeze"]').count() == 1
     assert page.locator("#swarm").count() == 1
+
+
+def test_is_text_in_the_past(stage: Stage, chromium: Chromium, batch: tuple[str, ...]) -> None:
+    """On the past page each payload stands as it is in every view, list, tree and JSON, and none of them runs."""
+    tab = Tab(chromium.context().new_page(), stage.home, expected=("422",))  # texts that are no moment
+    page = tab.page
+    tab.watch()
+    watch(page)
+    for text in batch:
+        stage.dispatch(SendMessage(actor=actor_of_agent("a0"), to="operator", body=f"late {text}"))
+    with watched(page) as seen:
+        page.goto(f"{stage.home}/past#login={TOKEN}")
+        page.wait_for_selector("#handle")
+        for place in (".question", ".option", ".words", ".output", ".c-model"):
+            found = shown(page, place)
+            missing = [text for at, text in enumerate(batch) if at % 3 and plain(text) not in found]
+            assert missing == [], place
+        found = shown(page, "#messages .body")
+        assert [text for text in batch[-10:] if plain(text) not in found] == []
+        page.mouse.move(300, 300)
+        ways = (
+            "causes][data-value=list",
+            "causes][data-value=json",
+            "timeline][data-value=json",
+            "span][data-value=all",
+        )
+        for way in ways:
+            page.click(f"[data-set={way}]")
+            page.wait_for_selector(f"[data-set={way}][aria-pressed=true]")
+        page.click("[data-older-facts]")
+        # In the address and in the fields, too.
+        for text in batch[::8]:
+            page.fill("#filter-text", text)
+            page.wait_for_function(
+                "text => new URLSearchParams(location.search).get('text') === text", arg=fields(text)
+            )
+            page.fill("#go-to", text)
+            page.press("#go-to", "Enter")
+            page.wait_for_function("() => document.getElementById('deck-why').textContent.includes('is no moment')")
+    ours = f"request: {stage.home}/"  # what was typed is asked for
+    assert [each for each in seen if not each.startswith(ours)] == []
+    assert tab.trouble == []
+    assert page.locator("#page :is(script, iframe, object, embed, base, meta, link, img, style, marquee)").count() == 0
+    assert page.locator("#swarm").count() == 1
+
+
+def fields(text: str) -> str:
+    """Return what a field of one line holds of a text."""
+    return re.sub(r"[\r\n]", "", text)

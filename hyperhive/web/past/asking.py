@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Literal, get_args
 from zoneinfo import ZoneInfo
 
@@ -76,7 +76,7 @@ def read_asked(query: Mapping[str, str]) -> Asked:
         raise Invalid(f"no event is of the type {kind[:80]!r}; such as ContainerCrashed is right")
     return Asked(
         at=query.get("at", "").strip(),
-        zone=_zone(query.get("zone", "UTC")),
+        zone=_zone(query.get("zone", "UTC"), number(query, "offset", default=0, least=-1_439, most=1_439)),
         agent=query.get("agent", "").strip(),
         type=kind,
         actor=query.get("actor", "").strip(),
@@ -104,8 +104,9 @@ def _one_of(name: str, given: str, known: tuple[str, ...]) -> str:
     return given
 
 
-def _zone(name: str) -> tzinfo:
+def _zone(name: str, offset: int) -> tzinfo:
+    """Return a zone by its name; one that this machine does not know is so many minutes ahead of UTC, as it is now."""
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
-        return UTC  # a browser may know a zone that this machine does not
+        return timezone(timedelta(minutes=offset))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import attrs
 
@@ -140,7 +141,7 @@ def merged(marks: Iterable[Mark]) -> list[Mark]:
 
 def counts(positions: Sequence[int]) -> list[int]:
     """Return how many events are between each two edges."""
-    return [max(0, after - before) for before, after in zip(positions, positions[1:], strict=False)]
+    return [max(0, after - before) for before, after in pairwise(positions)]
 
 
 def _mark(event: Event, lane: Lane, look: Look, shown: Window) -> Mark:

@@ -8,7 +8,7 @@ import { keysOn } from "./keys.js";
 import { Live } from "./live.js";
 import { askForKey, putAway } from "./login.js";
 import { morph, parse } from "./morph.js";
-import { exact, fill, length, standAt, whole } from "./times.js";
+import { fill, length, standAt, whole } from "./times.js";
 
 const FIELDS = ["at", "agent", "type", "actor", "text", "causes", "timeline", "span"];
 const USUAL = { causes: "tree", timeline: "list", span: "24h" };
@@ -18,8 +18,10 @@ const TOGETHER_MS = 250;
 const page = document.getElementById("page");
 let me = null;
 let view = readAddress(); // what the address says
-let wanted = null; // the newest view that was asked for, while another one is on its way
-let busy = false;
+let latest = view; // the newest view that was asked for
+let waits = false; // whether it is still to be shown
+let enters = ""; // and how it comes into the address
+let running = null;
 let typing = null;
 let stepping = Promise.resolve();
 
@@ -46,6 +48,7 @@ function queryOf(which) {
 function asking(which, more = {}) {
   const query = queryOf(which);
   query.set("zone", Intl.DateTimeFormat().resolvedOptions().timeZone);
+  query.set("offset", -new Date().getTimezoneOffset());
   for (const [name, value] of Object.entries(more)) query.set(name, value);
   return query;
 }
@@ -67,44 +70,55 @@ function sayWhy(text) {
   if (place) place.textContent = text;
 }
 
-/** Shows another view; while one is on its way only the newest one wanted comes next. */
-async function go(changes, { keepsAddress = false } = {}) {
-  wanted = { ...(wanted ?? view), ...changes };
-  if (busy) return;
-  busy = true;
+/** Shows another view, after the one that is on its way; of several that wait only the newest is shown. */
+function go(changes, address = "push") {
+  latest = { ...latest, ...changes };
+  waits = true;
+  enters = address === "push" || enters === "push" ? "push" : address;
+  running ??= catchUp().finally(() => (running = null));
+  return running;
+}
+
+async function catchUp() {
   try {
-    while (wanted) {
-      const next = wanted;
-      wanted = null;
-      await show(next, keepsAddress);
+    while (waits) {
+      waits = false;
+      const address = enters;
+      enters = "";
+      await show(latest, address);
     }
   } catch (error) {
-    wanted = null;
+    latest = view;
+    waits = false;
+    enters = "";
     if (error instanceof Locked) locked(error);
     else if (page.firstElementChild) {
       sayWhy(error.message);
-      drawTrack();
+      if (deck.told) deck.draw(deck.told);
     } else throw error;
-  } finally {
-    busy = false;
   }
 }
 
-async function show(next, keepsAddress) {
+async function show(next, address) {
   const response = await ask(`/page/past?${asking(next)}`, { headers: { Accept: "text/html" } });
   const told = parse(await response.text());
   const at = told.getElementById("deck").dataset;
   // The address has the position, which means the same to everybody and for ever.
   view = { ...next, at: at.position };
+  if (!waits) latest = view;
   standAt(at.moment ? Date.parse(at.moment) : Date.now());
   put(told);
-  const query = queryOf(view);
-  const address = `/past?${query}`;
-  if (keepsAddress || `${location.pathname}${location.search}` === address) history.replaceState(null, "", address);
-  else history.pushState(null, "", address);
+  enter(`/past?${queryOf(view)}`, address);
   document.title = `${at.position} past · ${document.getElementById("bar").dataset.hive}`;
   sayWhy("");
   await drawTrack();
+}
+
+/** Writes a view into the address: `push` where one may want to go back from it, `replace`, or not at all. */
+function enter(path, address) {
+  const same = `${location.pathname}${location.search}` === path;
+  if (address === "push" && !same) history.pushState(null, "", path);
+  else if (address && !same) history.replaceState(null, "", path);
 }
 
 function put(told) {
@@ -157,7 +171,7 @@ function preview(at, position) {
   if (time) time.textContent = whole(at);
   const place = page.querySelector("#deck [data-grouped]");
   if (place) place.textContent = grouped(position);
-  go({ at: new Date(at).toISOString() }, { keepsAddress: true });
+  go({ at: new Date(at).toISOString() }, "");
 }
 
 /** Goes to the next mark or event, one step after the other however fast the keys are. */
@@ -286,7 +300,7 @@ document.addEventListener("keydown", (event) => {
 
 addEventListener("popstate", () => {
   const next = readAddress();
-  if (queryOf(next).toString() !== queryOf(view).toString()) go(next, { keepsAddress: true });
+  if (queryOf(next).toString() !== queryOf(view).toString()) go(next, "replace");
 });
 
 let resized = null;
@@ -301,7 +315,7 @@ async function begin() {
     live.start();
     me = await (await ask("/api/me")).json();
     putAway();
-    await go({}, { keepsAddress: true });
+    await go({}, "replace");
   } catch (error) {
     if (error instanceof Locked) locked(error);
     else if (error.status) sayWrong(error.message);
@@ -327,4 +341,3 @@ keysOn(document);
 setInterval(() => showConnection(live), 1_000);
 begin();
 
-export { deck, exact };
