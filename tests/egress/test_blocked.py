@@ -5,7 +5,7 @@ from __future__ import annotations
 from hyperhive.egress.blocked import AGAIN_SECONDS, MAX_KNOWN, MAX_TOLD, Blocked, Told
 from hyperhive.egress.policy import Target
 
-PYPI = Target("pypi.org", 443)
+DOCS = Target("docs.example.org", 443)
 
 
 def host(number: int) -> Target:
@@ -16,9 +16,9 @@ def host(number: int) -> Target:
 def test_first_is_told() -> None:
     """The first attempt is told of at once; further ones only after a while, with their number."""
     blocked = Blocked()
-    assert blocked.note("coder", PYPI, 0.0) == Told(agent="coder", target=PYPI, count=1, others=0)
-    assert [blocked.note("coder", PYPI, float(at)) for at in range(1, 100)] == [None] * 99
-    assert blocked.note("coder", PYPI, AGAIN_SECONDS) == Told(agent="coder", target=PYPI, count=100, others=0)
+    assert blocked.note("coder", DOCS, 0.0) == Told(agent="coder", target=DOCS, count=1, others=0)
+    assert [blocked.note("coder", DOCS, float(at)) for at in range(1, 100)] == [None] * 99
+    assert blocked.note("coder", DOCS, AGAIN_SECONDS) == Told(agent="coder", target=DOCS, count=100, others=0)
 
 
 def test_agents_apart() -> None:
@@ -26,7 +26,7 @@ def test_agents_apart() -> None:
     blocked = Blocked()
     for number in range(1_000):
         blocked.note("hostile", host(number), 0.0)
-    assert blocked.note("coder", PYPI, 0.0) is not None
+    assert blocked.note("coder", DOCS, 0.0) is not None
 
 
 def test_many_hosts() -> None:
@@ -43,6 +43,6 @@ def test_many_hosts() -> None:
 def test_forgotten() -> None:
     """An agent of the same name that comes later begins anew."""
     blocked = Blocked()
-    blocked.note("coder", PYPI, 0.0)
+    blocked.note("coder", DOCS, 0.0)
     blocked.forget("coder")
-    assert blocked.note("coder", PYPI, 1.0) is not None
+    assert blocked.note("coder", DOCS, 1.0) is not None

@@ -9,16 +9,16 @@ import pytest
 from hyperhive.egress.policy import BadTarget, Target, allows, is_outside, model_of, target_of
 from hyperhive.runtimes.confinement import Egress, EgressPolicy, InvalidConfinement
 
-LISTED = Egress(policy=EgressPolicy.ALLOWLIST, hosts=("pypi.org", "*.github.com", "example.org:8080"))
+LISTED = Egress(policy=EgressPolicy.ALLOWLIST, hosts=("docs.example.org", "*.github.com", "example.org:8080"))
 
 
 @pytest.mark.parametrize(
     ("target", "allowed"),
     [
-        ("pypi.org:443", True),
-        ("pypi.org:80", False),
-        ("evil-pypi.org:443", False),
-        ("pypi.org.evil.com:443", False),
+        ("docs.example.org:443", True),
+        ("docs.example.org:80", False),
+        ("evil-docs.example.org:443", False),
+        ("docs.example.org.evil.com:443", False),
         ("api.github.com:443", True),
         ("github.com:443", False),
         ("evilgithub.com:443", False),
@@ -33,8 +33,8 @@ def test_allow_list(target: str, allowed: bool) -> None:
 
 def test_policies() -> None:
     """Without a list nothing is allowed; with the host's network everything is."""
-    assert not allows(Egress(), target_of("pypi.org:443"))
-    assert allows(Egress(policy=EgressPolicy.HOST), target_of("pypi.org:443"))
+    assert not allows(Egress(), target_of("docs.example.org:443"))
+    assert allows(Egress(policy=EgressPolicy.HOST), target_of("docs.example.org:443"))
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ def test_own_address() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "pypi.org", "pypi.org:0", "pypi.org:99999", ":443", "a b:443", "user@pypi.org:443", "pypi.org:443/x",
-             "fe80::1%eth0:443", "[fe80::1%eth0]:443", "[::1:443", "p\ny:443", "pypi.org:443#x"],
+    "text", ["", "docs.example.org", "docs.example.org:0", "docs.example.org:99999", ":443", "a b:443", "user@docs.example.org:443", "docs.example.org:443/x",
+             "fe80::1%eth0:443", "[fe80::1%eth0]:443", "[::1:443", "p\ny:443", "docs.example.org:443#x"],
 )  # fmt: skip
 def test_no_target(text: str) -> None:
     """What names no host and port is refused."""
@@ -74,7 +74,7 @@ def test_no_target(text: str) -> None:
 
 def test_targets_are_one_spelling() -> None:
     """However a host is written, it is compared as one name."""
-    assert target_of("PyPI.org.:443") == Target("pypi.org", 443)
+    assert target_of("Docs.Example.ORG.:443") == Target("docs.example.org", 443)
     assert target_of("[2606:4700::1]:80") == Target("2606:4700::1", 80)
 
 

@@ -175,12 +175,12 @@ def test_nobody_there(place: Path) -> None:
     "request_text",
     [
         "GET / HTTP/1.1\r\n\r\n",
-        "GET https://pypi.org/ HTTP/1.1\r\n\r\n",
-        "CONNECT pypi.org HTTP/1.1\r\n\r\n",
-        "CONNECT http://pypi.org HTTP/1.1\r\n\r\n",
+        "GET https://docs.example.org/ HTTP/1.1\r\n\r\n",
+        "CONNECT docs.example.org HTTP/1.1\r\n\r\n",
+        "CONNECT http://docs.example.org HTTP/1.1\r\n\r\n",
         "\r\n\r\n",
-        "connect pypi.org:443 HTTP/1.1\r\n\r\n",
-        "CONNECT pypi.org:443 HTTP/2\r\n\r\n",
+        "connect docs.example.org:443 HTTP/1.1\r\n\r\n",
+        "CONNECT docs.example.org:443 HTTP/2\r\n\r\n",
         "GET http://[::1/ HTTP/1.1\r\n\r\n",
     ],
 )

@@ -39,7 +39,7 @@ usd_per_day = 5
 
 [egress]
 policy = "allowlist"
-hosts = ["pypi.org", "*.debian.org:80"]
+hosts = ["docs.example.org", "*.example.net:80"]
 """
 
 
@@ -65,7 +65,7 @@ def test_every_key() -> None:
         turn_seconds=1800,
         usd_per_day=5.0,
         egress="allowlist",
-        hosts=("pypi.org", "*.debian.org:80"),
+        hosts=("docs.example.org", "*.example.net:80"),
     )
     for key in (*KEYS, *MCP_KEYS):
         assert key.rpartition(".")[2] in WHOLE
@@ -75,7 +75,7 @@ def test_confinement() -> None:
     """Limits and network policy are what a container's spec takes; without a policy the hive's own holds."""
     assert confinement(parse(WHOLE.encode())) == (
         Limits(memory_bytes=2 << 30, cpu_percent=150, tasks=512),
-        Egress(policy=EgressPolicy.ALLOWLIST, hosts=("pypi.org", "*.debian.org:80")),
+        Egress(policy=EgressPolicy.ALLOWLIST, hosts=("docs.example.org", "*.example.net:80")),
     )
     assert confinement(AgentSettings()) == (Limits(), None)
 

@@ -24,7 +24,7 @@ SPEC = Spec(
     writable={"/proposed": Path("/data/proposed")},
     read_only={"/config": Path("/data/config")},
     limits=Limits(memory_bytes=1 << 30, cpu_percent=150, tasks=512),
-    egress=Egress(policy=EgressPolicy.ALLOWLIST, hosts=("pypi.org", "*.debian.org:80")),
+    egress=Egress(policy=EgressPolicy.ALLOWLIST, hosts=("docs.example.org", "*.example.net:80")),
 )
 RUN = Run(
     keeper=Process(pid=7, start_ticks=12345),
