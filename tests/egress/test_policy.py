@@ -63,9 +63,23 @@ def test_own_address() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "docs.example.org", "docs.example.org:0", "docs.example.org:99999", ":443", "a b:443", "user@docs.example.org:443", "docs.example.org:443/x",
-             "fe80::1%eth0:443", "[fe80::1%eth0]:443", "[::1:443", "p\ny:443", "docs.example.org:443#x"],
-)  # fmt: skip
+    "text",
+    [
+        "",
+        "docs.example.org",
+        "docs.example.org:0",
+        "docs.example.org:99999",
+        ":443",
+        "a b:443",
+        "user@docs.example.org:443",
+        "docs.example.org:443/x",
+        "fe80::1%eth0:443",
+        "[fe80::1%eth0]:443",
+        "[::1:443",
+        "p\ny:443",
+        "docs.example.org:443#x",
+    ],
+)
 def test_no_target(text: str) -> None:
     """What names no host and port is refused."""
     with pytest.raises(BadTarget):
