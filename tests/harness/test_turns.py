@@ -133,6 +133,16 @@ class TestTurn:
         let_go(harness)
         assert ended(host, 2)["ack"] == [2, 3]
 
+    def test_overtime(self, host: Host, harness: Harness) -> None:
+        """A turn that takes longer than it may is ended; its mail counts as read, and the next turn runs."""
+        host.session["turn_seconds"] = 2
+        at_work(host, harness)
+        report = ended(host)
+        assert (report["ok"], report["error_kind"], report["ack"]) == (False, "overtime", [1])
+        assert "longer than 2 s (limits.turn_seconds)" in report["error"]
+        host.deliver("hello")
+        assert ended(host, 2)["ok"]
+
     def test_the_model_writes_mail(self, host: Host, harness: Harness) -> None:
         """`send` reaches the host once, and a refusal reaches the model."""
         host.deliver("send to manager")

@@ -158,6 +158,27 @@ def test_refusals(place: Path, migrated: Path) -> None:
     ]
 
 
+def test_questions_by_agent(place: Path, migrated: Path) -> None:
+    """An agent whose own configuration says so may ask the operator, where the hive's does not."""
+
+    async def story(here: Hall) -> list[Any]:
+        coder = await here.agent("coder")
+        question = {"cmd": "ask_operator", "question": "which?"}
+        before = [await coder.ask(question), (await coder.ask({"cmd": "session"}))["tools"]]
+        workshop = Workshop(here.directories.proposed("coder"), place)
+        await here.proposals.ensure_proposed("coder")
+        workshop.write("agent.toml", "questions = true\n")
+        manager = await here.agent("manager")
+        await manager.ask({"cmd": "request_apply_commit", "agent": "coder", "commit": workshop.commit()})
+        await (await here.operator()).ask({"cmd": "approve", "id": 1})
+        await here.applier.tick()
+        return [*before, await coder.ask(question), (await coder.ask({"cmd": "session"}))["tools"]]
+
+    refused, before, asked, after = play(place, migrated, story)
+    assert (refused["code"], "ask_operator" in before) == ("forbidden", False)
+    assert (asked, "ask_operator" in after) == ({"ok": True, "question_id": 1}, True)
+
+
 def test_a_refused_send(place: Path, migrated: Path) -> None:
     """An agent that may not write to somebody reads so, and the operator sees how often."""
 

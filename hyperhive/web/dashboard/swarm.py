@@ -166,6 +166,8 @@ def _what_it_says(row: dict[str, Any]) -> Words:
         return Words(text=row["status_text"])
     if row["error"]:
         return Words(text=f"the last turn failed: {_first_line(row['error'])}", tone="red")
+    if row["blocked_hosts"]:
+        return Words(text=f"was kept from {', '.join(row['blocked_hosts'])}")
     return Words()
 
 
