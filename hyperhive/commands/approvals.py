@@ -199,7 +199,7 @@ def approve(hive: Hive, command: Approve) -> list[Fact]:
         raise Conflict(f"{_short(row.commit)} is what is applied to {row.agent} already; deny approval {row.id}")
     granted = facts.ApprovalGranted(**about(row), commit=row.commit, base=base, note=_note(command))
     if row.commit is None or row.commit == base:
-        return [granted, agents.SpawnRequested(agent=_spawnable(hive, row))]
+        return [granted, *_spawned(hive, _spawnable(hive, row))]
     if row.kind is Kind.SPAWN:
         _spawnable(hive, row)
     return [granted]
@@ -222,7 +222,7 @@ def report_applied(hive: Hive, command: ReportApplied) -> list[Fact]:
     alive = agent is not None and agent.state in (State.RUNNING, State.STOPPED)
     intent: list[Fact] = []
     if row.kind is Kind.SPAWN and not alive:
-        intent = [agents.SpawnRequested(agent=row.agent)]
+        intent = _spawned(hive, row.agent)
     elif agent is not None and agent.running:
         intent = [agents.RebuildRequested(agent=row.agent)]
     applied = configurations.ConfigurationApplied(
@@ -243,6 +243,14 @@ def _require_rest(hive: Hive, agent: str) -> None:
             raise Conflict(
                 f"approval {row.id} of {agent} is still being carried out; wait for it to end, and look again"
             )
+
+
+def _spawned(hive: Hive, name: str) -> list[Fact]:
+    """Return the intent, and that the quarantine ends: it was the operator who wanted it to run."""
+    agent: Agent | None = hive.agents.get(name)
+    quarantined = agent is not None and agent.quarantined
+    lifted: list[Fact] = [agents.QuarantineLifted(agent=name)] if quarantined else []
+    return [*lifted, agents.SpawnRequested(agent=name)]
 
 
 def _spawnable(hive: Hive, row: Approval) -> str:

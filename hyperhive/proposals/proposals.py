@@ -11,8 +11,9 @@ from typing import TypeVar
 import attrs
 
 from hyperhive.commands import approvals
-from hyperhive.commands.agents import check_new_name
+from hyperhive.commands.agents import ReviveAgent, check_new_name
 from hyperhive.commands.authority import authorize
+from hyperhive.commands.decide import decide
 from hyperhive.commands.dispatcher import Answer, Dispatcher
 from hyperhive.commands.errors import Conflict, Invalid, NotFound, Refused, TooLarge, Unavailable
 from hyperhive.commands.resolving import resolve
@@ -74,6 +75,17 @@ class Proposals:
         asked = await self._dispatcher.dispatch(attrs.evolve(command, commit=commit, blocked=blocked))
         await self.ensure_proposed(name, commit)
         return self._id_of(asked, command, commit)
+
+    async def revive(self, actor: Actor, name: str) -> int | None:
+        """Ask for a destroyed agent again, with what it kept, and grant that at once: it is the operator who asks.
+
+        Returns the approval's id, None where it is being revived already.
+        """
+        if not decide(self._dispatcher.hive, ReviveAgent(actor=actor, agent=name)):
+            return None
+        number = await self.request_spawn(actor, name, "", None)
+        await self.approve(approvals.Approve(actor=actor, approval=number))
+        return number
 
     async def request_apply(
         self, actor: Actor, name: str, commit: str, note: str, command_id: str | None = None

@@ -195,7 +195,7 @@ class HostSocket:
             "lift": self._action(agents.LiftQuarantine),
             "interrupt": self._action(agents.InterruptTurn),
             "tombstones": self._tombstones,
-            "revive": self._action(agents.ReviveAgent),
+            "revive": self._revive,
             "purge_tombstone": self._action(agents.PurgeTombstone),
             "urls": self._urls,
             "spawn": self._action(agents.SpawnAgent),
@@ -317,6 +317,10 @@ class HostSocket:
         said = read(request, _Named)
         command = agents.DestroyAgent(actor=OPERATOR, agent=said.name, purge=said.purge)
         await self._daemon.dispatcher.dispatch(command)
+        return done()
+
+    async def _revive(self, _connection: Connection, request: Request) -> Reply:
+        await self._daemon.proposals.revive(OPERATOR, read(request, _Named).name)
         return done()
 
     async def _urls(self, _connection: Connection, _request: Request) -> Reply:

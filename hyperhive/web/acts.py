@@ -58,7 +58,7 @@ class Acts:
             "/lift/{name}": self._action(agents.LiftQuarantine),
             "/pause/{name}": self._pause(paused=True),
             "/resume/{name}": self._pause(paused=False),
-            "/revive/{name}": self._action(agents.ReviveAgent),
+            "/revive/{name}": self._revive,
             "/purge-tombstone/{name}": self._action(agents.PurgeTombstone),
             "/rebuild-outdated": self._rebuild_outdated,
             "/model/{name}": self._model,
@@ -137,6 +137,10 @@ class Acts:
     async def _send(self, request: Request, form: Form) -> dict[str, object]:
         command = messages.SendMessage(actor=person_of(request).actor, to=agent_of(request), body=_one(form, "body"))
         return {"message_id": (await self.dispatcher.dispatch(command))[0].position}
+
+    async def _revive(self, request: Request, _form: Form) -> dict[str, object]:
+        await self.proposals.revive(person_of(request).actor, request.path_params["name"])
+        return {}
 
     async def _request_spawn(self, request: Request, form: Form) -> dict[str, object]:
         name, reason, config = _one(form, "name"), _one(form, "reason", ""), _one(form, "config", "")

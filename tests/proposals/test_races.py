@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hyperhive.commands.agents import ReportOutcome, RestartAgent
+from hyperhive.commands.agents import DestroyAgent, ReportOutcome, RestartAgent
 from hyperhive.commands.approvals import Approve, Deny, Stale
 from hyperhive.commands.errors import Conflict, Invalid, NotFound, Refused
 from hyperhive.events.envelope import DAEMON, MANAGER, OPERATOR
@@ -258,3 +258,27 @@ def test_any_order(
     types = [fact.type for fact in facts]
     assert types.count("ConfigurationApplied") == types.count("ApprovalGranted") >= types.count("RebuildRequested")
     table.desk.log.close()
+
+
+def test_revival(table: Table) -> None:
+    """A destroyed agent comes back by an approval of its own, granted by who asked; a second click changes nothing."""
+
+    async def story() -> list[int | None]:
+        await table.open()
+        await table.proposals.approve(await table.seen(await table.ask()))
+        await table.applier.tick()
+        await settle(table)
+        await table.desk.dispatcher.dispatch(DestroyAgent(actor=OPERATOR, agent="coder"))
+        await settle(table)
+        clicks = [await table.proposals.revive(OPERATOR, "coder") for _ in range(2)]
+        await settle(table)
+        with pytest.raises(Conflict, match="coder lives"):
+            await table.proposals.revive(OPERATOR, "coder")
+        return clicks
+
+    assert asyncio.run(story()) == [2, None]
+    facts = list(read(table.desk.log.connection))
+    endings = [(fact.type, fact.event.kind.value) for fact in facts if fact.stream == "approval-2"]
+    assert endings == [("ApprovalRequested", "spawn"), ("ApprovalGranted", "spawn")]
+    granted = next(fact.event for fact in facts if fact.type == "ApprovalGranted" and fact.event.id == 2)
+    assert granted.commit == granted.base is not None, "with the configuration that it had"
