@@ -382,12 +382,13 @@ class TestOurVerbs:
         assert [row["name"] for row in state["state"]["tombstones"]] == ["coder"]
 
     def test_mode(self, place: Path, migrated: Path) -> None:
-        """The operators' socket is for its owner and group; an agent's for its owner alone."""
+        """Both are for their owner and group; into an agent's directory nobody but the owner gets."""
 
-        async def story() -> tuple[int, int]:
+        async def story() -> list[int]:
             async with hall(place, migrated) as here:
                 await here.spawn("coder")
-                found = here.directories.host_sock.stat(), here.directories.agent_sock("coder").stat()
-                return found[0].st_mode & 0o777, found[1].st_mode & 0o777
+                agent = here.directories.agent_sock("coder")
+                found = (here.directories.host_sock, agent, agent.parent)
+                return [path.stat().st_mode & 0o777 for path in found]
 
-        assert asyncio.run(story()) == (0o660, 0o600)
+        assert asyncio.run(story()) == [0o660, 0o660, 0o700]
