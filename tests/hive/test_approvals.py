@@ -236,8 +236,8 @@ def test_daemon_killed_between_approval_and_rebuild(hive: LiveHive, moment: str)
     hive.until("the weather is told", lambda: [body for body in hive.mail("operator") if "forecast" in body])
 
 
-def test_rollback(hive: LiveHive) -> None:
-    """The operator goes back to what was applied before, from the command line; the tool is gone."""
+def test_on_the_command_line(hive: LiveHive) -> None:
+    """A first configuration is approved and shown; before it there is nothing to roll back to, which is said."""
     hired(hive)
     first = configured(hive)
     approved = hive.run("approve", str(first["id"]), "--yes")
