@@ -23,7 +23,7 @@ from hyperhive.events import chain
 from hyperhive.events.log import read_only
 from hyperhive.events.reading import Selection, select
 from hyperhive.replay import verify
-from hyperhive.runtimes.process import Process
+from hyperhive.runtimes import choose
 
 REPOSITORY = Path(__file__).parents[1]
 DEADLINE_SECONDS = 60.0
@@ -148,7 +148,7 @@ def place() -> Iterator[Served]:
             if served.daemon is not None and served.daemon.poll() is None:
                 served.daemon.kill()
                 served.daemon.wait()
-            if (served.run / "containers").exists():
+            if choose.used(served.run):
                 # In a thread: a browser that is driven from this one has an event loop here.
                 with ThreadPoolExecutor(1) as thread:
                     thread.submit(asyncio.run, _end_agents(served)).result()
@@ -156,6 +156,7 @@ def place() -> Iterator[Served]:
 
 async def _end_agents(served: Served) -> None:
     hive = next(fact["data"]["hive"] for fact in served.facts("hive-hive"))
-    runtime = Process(run_dir=served.run, hive=hive)
-    for container in await runtime.list():
-        await runtime.stop(container.name, 0)
+    for name in choose.used(served.run):
+        runtime = choose.build(name, run_dir=served.run, hive=hive)
+        for container in await runtime.list():
+            await runtime.stop(container.name, 0)

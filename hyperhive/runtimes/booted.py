@@ -217,7 +217,7 @@ class Booted(abc.ABC):
             eldest = min(shells, key=lambda process: process.start_ticks)
             for child in procfs.children(eldest.pid):
                 line = procfs.command_line(child)
-                if line and Path(line[0]).name not in machine.RELAYED:
+                if line and Path(line[0]).name not in machine.KEEPERS:
                     return child
         return None
 

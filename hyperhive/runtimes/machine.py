@@ -19,9 +19,9 @@ RANGE = 65_536
 """How many users a machine has."""
 OUTPUT = "/run/hive-output"
 TARGET = "hive.target"
-RELAYED = frozenset({"sh", "bash", "tee", "env"})
-"""The programs beside an agent's own in its unit."""
 KEEP = Path(__file__).with_name("keep.sh").read_text()
+KEEPERS = frozenset({"sh", "bash", "mkfifo", "tee", "env", "sleep"})
+"""All that this script starts, or is: whatever else runs in its unit is the agent's own."""
 POWER_OFF = Path(__file__).with_name("power_off.sh").read_text()
 ON_TERMINAL = 'if [ -t 0 ] && [ -t 1 ]; then kind=interactive; else kind=pipe; fi; exec "$0" --console="$kind" "$@"'
 EXIT = 'printf "%s %s\\n" "$EXIT_CODE" "$EXIT_STATUS" >"$0"'

@@ -103,15 +103,28 @@ class Host:
         """Return the stream's events in their order."""
         return [event for run in self.stream.values() for _, event in run if kind in (None, event["type"])]
 
-    def prompts(self) -> list[str]:
-        """Return what the session was told at the beginning of each turn."""
-        told = (event["data"] for event in self.events("user"))
-        return [data["message"]["content"] for data in told if data.get("isReplay")]
+    def prompts(self, count: int = 1) -> list[str]:
+        """Return what the session was told at the beginning of each turn, once this many are known.
 
-    def tool_results(self) -> list[str]:
-        """Return what tools gave back to the model."""
-        blocks = (event["data"]["message"]["content"] for event in self.events("user"))
-        return [str(block) for content in blocks if isinstance(content, list) for block in content]
+        The stream comes on a way of its own: the report of a turn's end may well be here before its first event.
+        """
+
+        def told() -> list[str]:
+            users = (event["data"] for event in self.events("user"))
+            return [data["message"]["content"] for data in users if data.get("isReplay")]
+
+        self.wait(lambda: len(told()) >= count)
+        return told()
+
+    def tool_results(self, count: int = 1) -> list[str]:
+        """Return what tools gave back to the model, once this many are known."""
+
+        def given() -> list[str]:
+            contents = (event["data"]["message"]["content"] for event in self.events("user"))
+            return [str(block) for content in contents if isinstance(content, list) for block in content]
+
+        self.wait(lambda: len(given()) >= count)
+        return given()
 
     def _accept(self, listener: socket.socket) -> None:
         with contextlib.suppress(OSError):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -259,3 +262,20 @@ def test_admitted(tmp_path: Path) -> None:
     assert acl.packed(54_321, owner=7, user=5).hex() == (
         "0200000001000700ffffffff0200050031d4000004000000ffffffff10000500ffffffff20000000ffffffff"
     )
+
+
+def test_what_keeps_the_program_is_known(tmp_path: Path) -> None:
+    """All that the keeper's script starts beside the agent's program is named, so that none is taken for it."""
+    strace = shutil.which("strace")
+    if strace is None or subprocess.run([strace, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("needs strace, and a kernel that lets it trace")
+    trace, output = tmp_path / "trace", tmp_path / "output"
+    program = (sys.executable, "-c", "import time; time.sleep(0.1); print('done')")
+    keep = ("sh", "-c", machine.KEEP, "keep", output, *program)
+    tracing = ("-f", "-e", "trace=execve", "-e", "signal=none", "-z", "-o", trace)
+    environment = {"PATH": "/usr/bin:/bin", "RUNTIME_DIRECTORY": str(tmp_path)}
+    subprocess.run([strace, *tracing, *keep], env=environment, check=True)
+    run = {Path(path).name for path in re.findall(r'execve\("([^"]+)"', trace.read_text())}
+    assert run - {Path(sys.executable).name} <= machine.KEEPERS
+    assert {"mkfifo", "tee", "env"} <= run
+    assert output.read_text() == "done\n"
