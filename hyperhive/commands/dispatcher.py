@@ -13,11 +13,12 @@ from collections.abc import Callable, Sequence
 from functools import cache, partial
 from hashlib import sha256
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 import msgspec
 
+from hyperhive.commands.asks import Answer, Ask, Hearer, Parking, Topic
 from hyperhive.commands.command import Command
 from hyperhive.commands.decide import cause_of, decide
 from hyperhive.commands.errors import Conflict, Invalid, Unavailable
@@ -35,83 +36,8 @@ CROWD = 8
 """Commands in a batch after which the next one waits for one more look at the sockets: whoever was just answered asks
 again at once, and half of them would come a moment too late and pay for an fsync of their own."""
 
-Answer = tuple[Recorded, ...]
-"""The facts that a command led to; none where it was so already."""
 Listener = Callable[[list[Recorded]], None]
 """Hears the facts of a batch; none of them when waits are released."""
-Topic = tuple[str, Any]
-"""A view and the first field of its rows' key, such as ``("messages", "coder")``."""
-
-
-class Hearer(Protocol):
-    """Whoever waits for an answer: a future, or somebody who acts on it in the moment in which it is durable."""
-
-    def done(self) -> bool:
-        """Whether it has heard an answer, or has gone."""
-
-    def set_result(self, answer: Answer, /) -> None:
-        """Hear the facts."""
-
-    def set_exception(self, error: Exception, /) -> None:
-        """Hear why there are none."""
-
-
-@attrs.define(eq=False)
-class _Ask:
-    """A command, who waits for its answer, and what it waits for, and how long, where nothing follows yet."""
-
-    command: Command
-    hearer: Hearer
-    topics: tuple[Topic, ...] = ()
-    seconds: float = 0.0
-    end: asyncio.TimerHandle | None = None
-    """Of its wait, once it waits."""
-
-    def resolve(self, answer: Answer | Exception) -> None:
-        """Give the answer, unless there is one already, or nobody to hear it."""
-        if self.end is not None:
-            self.end.cancel()
-        if self.hearer.done():
-            return
-        if isinstance(answer, Exception):
-            self.hearer.set_exception(answer)
-        else:
-            self.hearer.set_result(answer)
-
-
-class _Parking:
-    """The asks that wait, by what they wait for."""
-
-    def __init__(self) -> None:
-        self._by_topic: dict[Topic, dict[_Ask, None]] = {}
-
-    def __bool__(self) -> bool:
-        """Whether anybody waits."""
-        return bool(self._by_topic)
-
-    def put(self, ask: _Ask) -> None:
-        """Let an ask wait."""
-        for topic in ask.topics:
-            self._by_topic.setdefault(topic, {})[ask] = None
-
-    def take(self, touched: set[Topic]) -> list[_Ask]:
-        """Return the asks that one of these wakes, in the order in which they came; they wait no more."""
-        found = {ask: None for topic in touched & self._by_topic.keys() for ask in self._by_topic[topic]}
-        for ask in found:
-            self.drop(ask)
-        return list(found)
-
-    def take_all(self) -> list[_Ask]:
-        """Return every ask; nobody waits any more."""
-        return self.take(set(self._by_topic))
-
-    def drop(self, ask: _Ask) -> None:
-        """Let an ask wait no more."""
-        for topic in ask.topics:
-            if (asks := self._by_topic.get(topic)) is not None:
-                asks.pop(ask, None)
-                if not asks:
-                    del self._by_topic[topic]
 
 
 @attrs.frozen(kw_only=True)
@@ -129,11 +55,11 @@ class _Remembered:
 class _Batch:
     """What one commit will make true, and the answers that wait for it."""
 
-    asks: list[_Ask]
+    asks: list[Ask]
     """All that it takes up; each is answered by it or parked."""
     now: int = 0
     facts: list[Recorded] = attrs.field(factory=list)
-    answers: list[tuple[_Ask, Answer | Exception]] = attrs.field(factory=list)
+    answers: list[tuple[Ask, Answer | Exception]] = attrs.field(factory=list)
     remembered: dict[tuple[str, str], _Remembered] = attrs.field(factory=dict)
     touched: set[Topic] = attrs.field(factory=set)
 
@@ -155,8 +81,8 @@ class Dispatcher:
         self._log = log
         self._clock = clock
         self._on_failure = on_failure
-        self._queue: list[_Ask] = []
-        self._parking = _Parking()
+        self._queue: list[Ask] = []
+        self._parking = Parking()
         self._mirror = Mirror()
         self._listeners: list[Listener] = []
         self._scheduled = False
@@ -183,7 +109,7 @@ class Dispatcher:
         The future holds the facts once they are durable, or raises `Refused`; `LogFailed` once the daemon must end.
         """
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._put(_Ask(command, answer))
+        self._put(Ask(command, answer))
         return answer
 
     async def wait(self, command: Command, *, topics: tuple[Topic, ...], seconds: float) -> Answer:
@@ -205,11 +131,11 @@ class Dispatcher:
 
         What a hearer does it does before the next batch is decided. Returns what ends its wait when it goes.
         """
-        ask = _Ask(command, hearer, topics if seconds > 0 else (), seconds)
+        ask = Ask(command, hearer, topics if seconds > 0 else (), seconds)
         self._put(ask)
         return partial(self._withdraw, ask)
 
-    def _withdraw(self, ask: _Ask) -> None:
+    def _withdraw(self, ask: Ask) -> None:
         if ask.end is not None:
             ask.end.cancel()
         self._parking.drop(ask)
@@ -245,19 +171,19 @@ class Dispatcher:
             self._fail(failure, _Batch(asks=[]))
             raise
 
-    def _put(self, ask: _Ask) -> None:
+    def _put(self, ask: Ask) -> None:
         if self._failed is not None:
             self._answer(ask, self._failed)
             return
         self._queue.append(ask)
         self._schedule(asyncio.get_running_loop())
 
-    def _park(self, ask: _Ask) -> None:
+    def _park(self, ask: Ask) -> None:
         self._parking.put(ask)
         if ask.end is None:
             ask.end = asyncio.get_running_loop().call_later(ask.seconds, self._end_wait, ask)
 
-    def _end_wait(self, ask: _Ask) -> None:
+    def _end_wait(self, ask: Ask) -> None:
         """Answer with no facts; nothing happens where the answer came in the same moment."""
         self._parking.drop(ask)
         self._answer(ask, ())
@@ -302,7 +228,7 @@ class Dispatcher:
         if batch.facts:
             self._tell(batch.facts)
 
-    def _answer(self, ask: _Ask, answer: Answer | Exception) -> None:
+    def _answer(self, ask: Ask, answer: Answer | Exception) -> None:
         try:
             ask.resolve(answer)
         except Exception as defect:  # noqa: BLE001 - as with listeners
@@ -315,7 +241,7 @@ class Dispatcher:
             except Exception as defect:  # noqa: BLE001 - the others hear of it all the same, and the daemon ends
                 self._on_failure(defect)
 
-    def _settle(self, ask: _Ask, batch: _Batch) -> None:
+    def _settle(self, ask: Ask, batch: _Batch) -> None:
         """Decide one command and keep its answer for after the commit, or park it."""
         if ask.hearer.done():  # its caller has gone
             return

@@ -8,7 +8,8 @@ from typing import Any
 import attrs
 
 from hyperhive.commands.approvals import Decision
-from hyperhive.commands.dispatcher import Answer, Dispatcher
+from hyperhive.commands.asks import Answer
+from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.commands.errors import Settled
 from hyperhive.commands.questions import Resolution
 from hyperhive.projections.approvals import Approval

@@ -12,9 +12,10 @@ import attrs
 
 from hyperhive.commands import approvals
 from hyperhive.commands.agents import ReviveAgent, check_new_name
+from hyperhive.commands.asks import Answer
 from hyperhive.commands.authority import authorize
 from hyperhive.commands.decide import decide
-from hyperhive.commands.dispatcher import Answer, Dispatcher
+from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.commands.errors import Conflict, Invalid, NotFound, Refused, TooLarge, Unavailable
 from hyperhive.commands.resolving import resolve
 from hyperhive.events.approvals import ApprovalRequested

@@ -12,8 +12,9 @@ import structlog
 
 from harness import wire
 from hyperhive.commands.agents import Action, KillAgent, RestartAgent, StartAgent
+from hyperhive.commands.asks import Answer
 from hyperhive.commands.command import Command
-from hyperhive.commands.dispatcher import Answer, Dispatcher
+from hyperhive.commands.dispatcher import Dispatcher
 from hyperhive.commands.errors import Conflict, Forbidden, Invalid, Unavailable
 from hyperhive.commands.messages import AcknowledgeMail, SendMessage, TakeMail, refused_send
 from hyperhive.commands.questions import AskQuestion

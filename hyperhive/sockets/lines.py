@@ -20,7 +20,7 @@ import msgspec
 import structlog
 
 from harness import wire
-from hyperhive.commands.dispatcher import Hearer
+from hyperhive.commands.asks import Hearer
 from hyperhive.commands.errors import Invalid, Refused, Unavailable
 from hyperhive.events.log import LogFailed
 from hyperhive.sockets.hangup import Hangup

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from hyperhive.commands.agents import KillAgent, ReportOutcome, SpawnAgent, StartAgent
-from hyperhive.commands.dispatcher import BATCH_MAX, Answer
+from hyperhive.commands.asks import Answer
+from hyperhive.commands.dispatcher import BATCH_MAX
 from hyperhive.commands.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from hyperhive.commands.messages import AcknowledgeMail, SendMessage, TakeMail
 from hyperhive.commands.questions import AnswerQuestion, AskQuestion
