@@ -72,10 +72,10 @@ from hyperhive.web.links import Links
 from hyperhive.web.listener import HttpServer, PortTaken, bind
 from hyperhive.web.site import Site, past_of, site
 from hyperhive.web.static import static_way
+from hyperhive.web.token import ShortToken, operator_token
 
 log = structlog.get_logger("daemon")
 
-MIN_TOKEN_CHARACTERS = 20
 DRAIN_SECONDS = 2.0
 """For open requests to be answered once the daemon is told to stop."""
 
@@ -116,10 +116,6 @@ def serve(
         _say(str(error))
         return 1
     return 0
-
-
-class ShortToken(Exception):  # noqa: N818
-    """The operator's token can be guessed."""
 
 
 def say_how_to_look(link: str) -> None:
@@ -219,7 +215,7 @@ class Daemon:
         repositories = Repositories(directories.data)
         repositories.clean_up()
         self._proposals = Proposals(dispatcher, repositories, self._history)
-        self._token = _token(directories.token_file)
+        self._token = operator_token(directories.token_file)
         self.ready = False
         """Whether everything is open."""
         self.url = ""
@@ -475,21 +471,6 @@ def _port(kept: Path) -> int:
     """Return a port that was noted, 0 where none was or the note is none (its writing may have been cut off)."""
     digits = kept.read_text() if kept.exists() else ""
     return int(digits) if digits.isdecimal() and int(digits) < 65_536 else 0
-
-
-def _token(path: Path) -> str:
-    """Return the operator's token, making it (0600) at the first start."""
-    if not path.exists():
-        # In one step: an empty token would let everybody in.
-        unfinished = path.with_suffix(".new")
-        unfinished.unlink(missing_ok=True)
-        unfinished.touch(mode=0o600)
-        unfinished.write_text(secrets.token_urlsafe(32) + "\n")
-        unfinished.replace(path)
-    token = path.read_text().strip()
-    if len(token) < MIN_TOKEN_CHARACTERS:
-        raise ShortToken(f"{path} holds no token of {MIN_TOKEN_CHARACTERS} characters or more; remove it for a new one")
-    return token
 
 
 def _reload(settings: Settings, notifier: Notifier) -> None:
