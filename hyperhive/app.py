@@ -91,7 +91,7 @@ def serve(
     try:
         exposure.check(config)
         with alone(directories.lock_file, "--data-dir"), alone(directories.run / "run.lock", "--run-dir"):
-            database.upgrade(directories.hive_db)
+            database.upgrade_apart(directories.hive_db)
             asyncio.run(_serve(Settings(config, read or (lambda: config)), directories, rehearse))
     except (sqlite3.Error, DBAPIError) as error:
         reason = error.orig if isinstance(error, DBAPIError) else error

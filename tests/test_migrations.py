@@ -6,6 +6,8 @@ import re
 import shutil
 import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,21 @@ from hyperhive.projections import database, mirror
 
 FACTS = "0009"
 """The revision from which the log keeps facts and not rows of events."""
+
+
+APART = """
+import sys
+from pathlib import Path
+from hyperhive.projections import database
+database.upgrade_apart(Path(sys.argv[1]))
+assert "alembic" not in sys.modules
+"""
+KILLED = """
+import os, signal
+from hyperhive.projections import database
+parent, look = os.getpid(), database.current_revision
+database.current_revision = lambda path: look(path) if os.getpid() == parent else os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def described(metadata: MetaData) -> dict[str, Any]:
@@ -155,6 +172,24 @@ class TestUpgrade:
         log, hive = database.open_hive(path)
         assert log.head.position == 1
         assert [row.body for row in hive.messages.values()] == ["hi"]
+
+    @pytest.mark.parametrize("killed", [False, True])
+    def test_apart(self, tmp_path: Path, killed: bool) -> None:
+        """In a process of its own it does the same, leaves no Alembic behind, and says so where that is killed."""
+        path = tmp_path / "hive.sqlite"
+        ended = subprocess.run(
+            [sys.executable, "-c", KILLED + APART if killed else APART, str(path)],
+            cwd=Path(__file__).parents[1],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if killed:
+            assert ended.stderr.rstrip().endswith("was killed; start again and it goes on")
+            assert database.current_revision(path) is None
+        else:
+            assert ended.returncode == 0, ended.stderr
+            assert database.current_revision(path) == database.head_revision()
 
     def test_newer_release(self, hive_db: Path) -> None:
         """A file of a newer release is refused and left alone."""

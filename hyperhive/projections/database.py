@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from hyperhive.events.log import Log, connect, failure_of, read_only
+from hyperhive.events.log import Log, LogFailed, connect, failure_of, read_only
 from hyperhive.projections import mirror
 from hyperhive.projections.hive import Hive
 
@@ -76,6 +76,26 @@ def upgrade(path: Path, to: str = "head") -> None:
         raise failure_of(error.orig or error) from error
     finally:
         engine.dispose()
+
+
+def upgrade_apart(path: Path) -> None:
+    """Do as `upgrade` does, in a process of its own: Alembic's 12 MB would stay with a daemon for all its life.
+
+    Only for a process with one thread, which a fork leaves whole. Raises `LogFailed` where that process is killed; the
+    revision it was at is there wholly or not at all.
+    """
+    if current_revision(path) == head_revision():
+        return
+    # As with Alembic: most starts need none of it.
+    import multiprocessing  # noqa: PLC0415
+    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415
+    from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415
+
+    with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("fork")) as apart:
+        try:
+            apart.submit(upgrade, path).result()
+        except BrokenProcessPool as error:
+            raise LogFailed(f"the upgrade of {path} was killed; start again and it goes on") from error
 
 
 def check_current(path: Path) -> None:
