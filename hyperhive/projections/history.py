@@ -45,8 +45,14 @@ class History:
 
     def recent(self, name: str, limit: int, *, before: int = _NO_END) -> list[Message]:
         """Return the newest messages of an inbox, delivered or not; with ``before`` of those with smaller ids."""
-        clause = 'WHERE "to" = ? AND id < ? ORDER BY id DESC LIMIT ?'
-        return [row for _, row in read_rows(self._connection, MESSAGES, clause, (name, before, limit))]
+        found: dict[int, Message] = {}
+        # The open ones first: one that is closed between the two looks is found by both.
+        for where in ("messages_open WHERE is_open", "messages_closed WHERE NOT is_open"):
+            clause = f'INDEXED BY {where} AND "to" = ? AND id < ? ORDER BY id DESC LIMIT ?'
+            found.update(
+                (row.id, row) for _, row in read_rows(self._connection, MESSAGES, clause, (name, before, limit))
+            )
+        return [found[id_] for id_ in sorted(found, reverse=True)[:limit]]
 
     def question(self, id_: int) -> Question | None:
         """Return one question, resolved or not; None where there is none."""
@@ -84,7 +90,8 @@ class History:
 
     def count(self, name: str, *, before: int = _NO_END) -> int:
         """Return how many messages an inbox holds, delivered or not; with ``before`` of those with smaller ids."""
-        sql = 'SELECT count(*) FROM messages WHERE "to" = ? AND id < ?'
+        sql = """SELECT (SELECT count(*) FROM messages WHERE is_open AND "to" = ?1 AND id < ?2)
+            + (SELECT count(*) FROM messages WHERE NOT is_open AND "to" = ?1 AND id < ?2)"""
         return int(self._connection.execute(sql, (name, before)).fetchone()[0])
 
     def activity(self, limit: int) -> list[Recorded]:

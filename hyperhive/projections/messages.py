@@ -243,6 +243,7 @@ MESSAGES = Projection(
     row=Message,
     key=("to", "id"),
     is_open=is_open,
+    by_arrival=True,
     swept=CLOSINGS,
     folds={
         hive.MessagesForgotten: _forgotten,

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Iterable, Iterator
 
 import msgspec
-from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy import Boolean, Column, Float, Index, Integer, MetaData, PrimaryKeyConstraint, Table, Text, text
 from sqlalchemy.dialects import sqlite as dialect
 from sqlalchemy.dialects.sqlite import insert
 
@@ -38,27 +38,30 @@ state = Table(
 _SQL_TYPES = {int: Integer, float: Float, bool: Boolean}
 
 
-def _column(projection: Projection, name: str, annotation: object) -> Column[object]:
+def _column(name: str, annotation: object) -> Column[object]:
     nullable = False
     if isinstance(annotation, types.UnionType):
         annotation = next(part for part in annotation.__args__ if part is not type(None))
         nullable = True
     sql_type = next((sql for plain, sql in _SQL_TYPES.items() if annotation is plain), Text)
     # Quoted: `commit` is a word of SQL, and SQLAlchemy does not know it as one.
-    return Column(name, sql_type(), primary_key=name in projection.key, nullable=nullable, quote=True)
+    return Column(name, sql_type(), nullable=nullable, quote=True)
 
 
 def _table(projection: Projection) -> Table:
     hints = typing.get_type_hints(projection.row)
-    columns = [_column(projection, name, hints[name]) for name in projection.fields]
+    closed = Index(f"{projection.name}_closed", *projection.key, sqlite_where=text("NOT is_open"))
+    columns = [_column(name, hints[name]) for name in projection.fields]
     return Table(
         projection.name,
         metadata,
         *columns,
         Column("is_open", Boolean, nullable=False),
+        PrimaryKeyConstraint(*projection.order),
         # By the last key field alone: it grows with the log, so that new rows stand together on a page. With the first
         # one, a commit on 64 inboxes would write 64 pages more.
         Index(f"{projection.name}_open", projection.key[-1], sqlite_where=text("is_open")),
+        *([closed] if projection.by_arrival else ()),
         *(
             Index(f"{projection.name}_{column}", column, sqlite_where=text(f"{column} IS NOT NULL"))
             for column in projection.swept
@@ -181,8 +184,8 @@ def read_rows(
     clause: str = "",
     parameters: tuple[object, ...] = (),
 ) -> Iterator[tuple[Key, Row]]:
-    """Yield rows of a table as the projection's class; in the order of the key unless ``clause`` orders them."""
-    order = "" if "ORDER BY" in clause else f"ORDER BY {quoted(projection.key)}"
+    """Yield rows of a table as the projection's class; in the table's order unless ``clause`` orders them."""
+    order = "" if "ORDER BY" in clause else f"ORDER BY {quoted(projection.order)}"
     sql = f"SELECT {quoted(projection.fields)} FROM {projection.name} {clause} {order}"  # noqa: S608
     positions = [projection.fields.index(name) for name in projection.key]
     for values in connection.execute(sql, parameters):

@@ -109,6 +109,9 @@ class Projection:
     """Whether a row is still read by decisions and live views; a closed one is read from the table."""
     swept: tuple[str, ...] = ()
     """The columns that a `Sweep` may name; each has an index, so that a sweep costs what it takes."""
+    by_arrival: bool = False
+    """Whether new rows grow with the last field of their key, whatever its first is, and few of them stay open: the
+    table then keeps them in that order, on few pages, and finds the closed ones by the whole key as they close."""
     revision: int = 1
     """Counted up when a fold changes its meaning: a start then rebuilds the table from the log."""
 
@@ -140,6 +143,11 @@ class Projection:
             return tuple(values)
 
         return packing
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The key's fields in the order in which the table keeps its rows."""
+        return self.key[::-1] if self.by_arrival else self.key
 
     def empty(self) -> Rows:
         """Return no rows."""

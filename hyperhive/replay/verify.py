@@ -150,7 +150,7 @@ def _scratch(path: Path) -> sqlite3.Connection:
 
 def _compare(projection: Projection, folded: sqlite3.Connection, found: sqlite3.Connection) -> int:
     columns = mirror.quoted((*projection.fields, "is_open"))
-    sql = f"SELECT {columns} FROM {projection.name} ORDER BY {mirror.quoted(projection.key)}"  # noqa: S608 - ours
+    sql = f"SELECT {columns} FROM {projection.name} ORDER BY {mirror.quoted(projection.order)}"  # noqa: S608 - ours
     count = 0
     for expected, actual in zip_longest(folded.execute(sql), found.execute(sql)):
         if expected != actual:
