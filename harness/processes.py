@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -34,11 +35,19 @@ def reap_orphans() -> None:
 
 
 def kill_descendants(pid: int, *, within_seconds: float = 2.0) -> None:
-    """Kill all that came from a process, and not the process itself, until a look finds none alive."""
+    """Kill all that came from a process, and not the process itself, until none of it lives.
+
+    What was found once counts also when its parent has died and it is another's child, while it still dies itself.
+    """
     deadline = time.monotonic() + within_seconds
-    while (living := list(_descendants(pid))) and time.monotonic() < deadline:
-        for found in living:
-            _kill(found)
+    found: dict[int, int] = {}
+    while True:
+        found.update(_descendants(pid))
+        living = [number for number, started in found.items() if (seen := _look(number)) and seen.started == started]
+        if not living or time.monotonic() >= deadline:
+            return
+        for number in living:
+            _kill(number)
         time.sleep(0.005)
 
 
@@ -55,20 +64,29 @@ def give_back_memory() -> None:
         trim(0)
 
 
-def _descendants(pid: int) -> Iterator[int]:
-    children: dict[int, list[int]] = {}
+class _Seen(NamedTuple):
+    """A process that has not ended."""
+
+    parent: int
+    started: int
+    """In ticks since the system's start: with its number, what it is and no later one."""
+
+
+def _descendants(pid: int) -> Iterator[tuple[int, int]]:
+    """Yield the number of each descendant, and when it started."""
+    children: dict[int, list[tuple[int, int]]] = {}
     for entry in os.listdir("/proc"):  # noqa: PTH208 - names are all that is wanted
-        if entry.isdigit() and (parent := _living_parent(int(entry))) is not None:
-            children.setdefault(parent, []).append(int(entry))
+        if entry.isdigit() and (seen := _look(int(entry))) is not None:
+            children.setdefault(seen.parent, []).append((int(entry), seen.started))
     waiting = [pid]
     while waiting:
         for child in children.get(waiting.pop(), ()):
             yield child
-            waiting.append(child)
+            waiting.append(child[0])
 
 
-def _living_parent(pid: int) -> int | None:
-    """Return the parent of a process that has not ended.
+def _look(pid: int) -> _Seen | None:
+    """Return what is to know of a process that has not ended.
 
     One whose first thread has ended looks like a zombie, but it lives, and keeps its children, until its last has.
     """
@@ -78,9 +96,9 @@ def _living_parent(pid: int) -> int | None:
             fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return None
-    # As numbered in proc(5): 3 state, 4 ppid, 20 num_threads.
-    state, parent, threads = fields[0], int(fields[1]), int(fields[17])
-    return None if state in (b"Z", b"X") and threads <= 1 else parent
+    # As numbered in proc(5): 3 state, 4 ppid, 20 num_threads, 22 starttime.
+    state, parent, threads, started = fields[0], int(fields[1]), int(fields[17]), int(fields[19])
+    return None if state in (b"Z", b"X") and threads <= 1 else _Seen(parent, started)
 
 
 def _kill(pid: int) -> None:

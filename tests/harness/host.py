@@ -13,7 +13,7 @@ from typing import Any
 from harness import wire
 
 AT = "2026-01-02T03:04:05.678Z"
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 
 Reply = dict[str, Any]
 Request = dict[str, Any]

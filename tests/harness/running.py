@@ -19,7 +19,7 @@ from hyperhive.rehearsal.scenario import parse_scenario
 from hyperhive.rehearsal.server import Rehearsal, serve_rehearsal
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 
 
 class Harness:

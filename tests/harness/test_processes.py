@@ -60,7 +60,7 @@ class TestDieWithParent:
             assert len(family) == 1
             parent.kill()
             try:
-                wait(lambda: gone(family), seconds=5)
+                wait(lambda: gone(family))
             finally:
                 for process in family:
                     with contextlib.suppress(psutil.NoSuchProcess):

@@ -135,7 +135,7 @@ class TestTurn:
     def test_overtime(self, host: Host, harness: Harness) -> None:
         """A turn that takes longer than it may is ended; its mail counts as read, and the next turn runs."""
         host.session["turn_seconds"] = 2
-        at_work(host, harness)
+        host.deliver("think long")
         report = ended(host)
         assert (report["ok"], report["error_kind"], report["ack"]) == (False, "overtime", [1])
         assert "longer than 2 s (limits.turn_seconds)" in report["error"]
@@ -406,7 +406,7 @@ class TestEnds:
         family = harness.family()
         assert len(family) >= 3
         psutil.Process(harness.pid).kill()
-        wait(lambda: gone(family), seconds=10)
+        wait(lambda: gone(family))
         let_go(harness)
         harness.start()
         assert ended(host)["ack"] == [1]
@@ -418,7 +418,7 @@ class TestEnds:
         host.wait(lambda: begun(host))
         family = harness.family()
         psutil.Process(harness.pid).kill()
-        wait(lambda: gone(family), seconds=10)
+        wait(lambda: gone(family))
 
     @pytest.mark.parametrize("busy", ["work until told", "think long", "receive"])
     def test_a_stop_in_mid_turn_gives_the_mail_back(self, busy: str, host: Host, harness: Harness) -> None:
