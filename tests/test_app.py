@@ -53,7 +53,7 @@ class TestStart:
         token = (served.data / "token").read_text().strip()
 
         def get(path: str, **headers: str) -> tuple[int, bytes]:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             with contextlib.closing(connection):
                 connection.request("GET", path, headers=headers)
                 answer = connection.getresponse()

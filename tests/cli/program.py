@@ -15,7 +15,7 @@ import attrs
 
 PROGRAM = (sys.executable, "-m", "hyperhive.cli")
 ROOT = Path(__file__).parents[2]
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 
 
 @attrs.frozen

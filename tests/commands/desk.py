@@ -60,5 +60,5 @@ class Desk:
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:
-    """Run a story in an event loop of its own; it has ten seconds."""
-    asyncio.run(asyncio.wait_for(story, timeout=10))
+    """Run a story in an event loop of its own; it has a minute."""
+    asyncio.run(asyncio.wait_for(story, timeout=60))

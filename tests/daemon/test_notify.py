@@ -13,7 +13,7 @@ import pytest
 
 from hyperhive.daemon.notify import Notifier
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 60.0
 
 
 @pytest.fixture(params=["path", "abstract"])

@@ -247,5 +247,5 @@ class TestRefused:
             agent.stdout.readline()
             with pytest.raises(AgentsLive, match=rf"are running: coder \(pid {agent.pid}\); kill them"):
                 restore(taken, directories)
-            agent.communicate(b"\n", timeout=10)
+            agent.communicate(b"\n", timeout=60)
         assert restore(taken, directories).aside is not None

@@ -52,7 +52,7 @@ def speak(
 @contextmanager
 def _connection(url: str) -> Iterator[http.client.HTTPConnection]:
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
     try:
         yield connection
     finally:

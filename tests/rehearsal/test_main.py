@@ -30,7 +30,7 @@ class TestProgram:
             assert speak(url, body=request(told("hello"))).json()["content"][0]["text"] == "hi"
             assert speak(url, body=request(told("what?"))).status == 400
             program.send_signal(signal.SIGTERM)
-            out, errors = program.communicate(timeout=10)
+            out, errors = program.communicate(timeout=60)
         assert (out, program.returncode) == ("", 0)
         assert errors.startswith("the rehearsal's scenario has no rule for this request: coder, step 1")
 
@@ -48,7 +48,7 @@ class TestProgram:
             ),
         ):
             with run(*arguments) as program:
-                _, errors = program.communicate(timeout=10)
+                _, errors = program.communicate(timeout=60)
             assert program.returncode == 1
             assert errors.startswith(message)
             assert errors.count("\n") == 1

@@ -15,7 +15,7 @@ import pytest
 from hyperhive.runtimes import marks, procfs
 from hyperhive.runtimes.procfs import Process
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 
 HEADLESS = """
 import ctypes, subprocess, sys, threading

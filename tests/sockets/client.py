@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-DEADLINE_SECONDS = 10.0
+DEADLINE_SECONDS = 60.0
 """For what should come at once; generous, since the machine may be busy."""
 
 

@@ -54,7 +54,7 @@ class Ports:
         port = self.numbers[name]
 
         def ask() -> tuple[int, bytes]:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             headers = {"Authorization": f"Bearer {key}", **({} if host is None else {"Host": host})}
             connection.request("GET", path, headers=headers)
             answer = connection.getresponse()

@@ -114,7 +114,7 @@ class TestServe:
             await server.open()
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            answer = await asyncio.wait_for(reader.read(), timeout=10)
+            answer = await asyncio.wait_for(reader.read(), timeout=60)
             writer.close()
             await server.close()
             return answer, port

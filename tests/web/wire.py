@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 
 
 @attrs.frozen
