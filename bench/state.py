@@ -1,4 +1,4 @@
-"""``GET /api/state`` with fifty agents: requests a second over one kept connection, whatever the age of the log.
+"""``GET /api/state`` with fifty agents: requests a second over kept connections, whatever the age of the log.
 
 The peer is Starlette's JSONResponse of the very same view, made for each request, as Starlette's own documentation
 writes such an endpoint; it is served by the same server, behind the same gate and key. An answer without any content
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import http.client
+import socket
 import subprocess
 import sys
 import time
@@ -32,30 +32,62 @@ from hyperhive.web.access import Who
 from hyperhive.web.guard import Way
 from hyperhive.web.listener import HttpServer, bind
 
-REQUESTS = 400
+REQUESTS = 4_000
+CONNECTIONS = 4
+MOST_BYTES = 1 << 20
+"""Read at once."""
 YOUNG, OLD = 1_000, 1_000_000
 TOKEN = "a-token-for-measuring-with"  # noqa: S105 - of a hive that lives for a minute
 
 
 class Client:
-    """Asks, many times on one connection."""
+    """Asks over several kept connections at once: the server always has something to do, and is what is measured."""
 
     def __init__(self, port: int) -> None:
         self._port = port
 
-    def get(self, path: str, times: int = 1) -> bytes:
-        """Ask so often on one connection; return the last answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self._port)
-        body = b""
-        for _ in range(times):
-            connection.request("GET", path, headers={"Authorization": f"Bearer {TOKEN}"})
-            body = connection.getresponse().read()
-        connection.close()
-        return body
+    def get(self, path: str) -> bytes:
+        """Return one answer's body."""
+        with socket.create_connection(("127.0.0.1", self._port)) as connection:
+            connection.sendall(self._request(path))
+            return _answer(connection)
 
     def rate(self, path: str) -> float:
         """Return requests a second."""
-        return rate(REQUESTS, lambda: self.get(path, REQUESTS))
+        request = self._request(path)
+        with contextlib.ExitStack() as stack:
+            kept = [
+                stack.enter_context(socket.create_connection(("127.0.0.1", self._port))) for _ in range(CONNECTIONS)
+            ]
+
+            def work() -> None:
+                for connection in kept:
+                    connection.sendall(request)
+                for _ in range(REQUESTS // CONNECTIONS - 1):
+                    for connection in kept:
+                        _answer(connection)
+                        connection.sendall(request)
+                for connection in kept:
+                    _answer(connection)
+
+            return rate(REQUESTS, work)
+
+    def _request(self, path: str) -> bytes:
+        lines = (f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{self._port}", f"Authorization: Bearer {TOKEN}", "", "")
+        return "\r\n".join(lines).encode()
+
+
+def _answer(connection: socket.socket) -> bytes:
+    """Read one answer; return its body."""
+    read = connection.recv(MOST_BYTES)
+    while b"\r\n\r\n" not in read:
+        read += connection.recv(MOST_BYTES)
+    head, _, body = read.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200"), head
+    length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+    while len(body) < length:
+        body += connection.recv(MOST_BYTES)
+    return body
 
 
 @contextlib.contextmanager
@@ -79,8 +111,8 @@ def main() -> None:
         found = interleaved(
             {
                 "hyperhive": lambda: young.rate("/api/state"),
-                "JSONResponse": lambda: young.rate("/peer"),
                 "old": lambda: old.rate("/api/state"),
+                "JSONResponse": lambda: young.rate("/peer"),
                 "nothing": lambda: young.rate("/healthz"),
             }
         )

@@ -30,6 +30,25 @@ def test_reuses_the_address() -> None:
     asyncio.run(asyncio.wait_for(story(), 10))
 
 
+def test_answers_are_sent_at_once() -> None:
+    """What is accepted has no Nagle delay: the second answer on a kept connection comes as soon as the first."""
+
+    async def story() -> None:
+        listener = await listening.listen("127.0.0.1", 0)
+        undelayed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def note(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            undelayed.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        async with await asyncio.start_server(note, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            assert await undelayed
+            writer.close()
+
+    asyncio.run(asyncio.wait_for(story(), 60))
+
+
 def test_pauses_double_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """250 ms, doubling to at most 2 s, twelve tries; then the error itself."""
     pauses: list[float] = []

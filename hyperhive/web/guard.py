@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 
 import attrs
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -42,6 +42,9 @@ SEALS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 """What every answer carries, refusals too."""
+_SEALS = [(name.lower().encode(), value.encode()) for name, value in SEALS.items()]
+_SEALED = frozenset(name for name, _ in _SEALS)
+_UNKEPT = (b"cache-control", b"no-store")
 _OWN = frozenset({"", "same-origin", "none"})
 """Sec-Fetch-Site of programs, of our own pages, and of a person who typed or clicked outside of any page."""
 
@@ -62,10 +65,7 @@ class Gate:
 
         async def sealed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in SEALS.items():
-                    headers[name] = value
-                headers.setdefault("Cache-Control", "no-store")
+                message["headers"] = _seal(message["headers"])
             await send(message)
 
         answer: ASGIApp = self._refusal(scope) or self._app
@@ -85,6 +85,13 @@ class Gate:
         if site not in _OWN and not arrives:
             return refusal(scope, 403, f"a {site[:40]} page may not ask here; only our own pages may")
         return None
+
+
+def _seal(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return an answer's headers with ours in the place of any of the same name; kept by nobody unless it says so."""
+    own = [header for header in headers if header[0].lower() not in _SEALED]
+    unkept = () if any(name == b"cache-control" for name, _ in own) else (_UNKEPT,)
+    return [*own, *_SEALS, *unkept]
 
 
 @attrs.frozen(kw_only=True)
