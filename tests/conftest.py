@@ -7,6 +7,7 @@ import signal
 import threading
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from hyperhive.projections import database
@@ -24,6 +25,11 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hive_db(migrated: Path, tmp_path: Path) -> Path:
     """Return a migrated database of the test's own."""
     return Path(shutil.copy(migrated, tmp_path / "hive.sqlite"))
+
+
+# A busy machine is no reason to fail: how long an example takes, or its making, says nothing about what it shows.
+hypothesis.settings.register_profile("calm", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("calm")
 
 
 def pytest_configure() -> None:
