@@ -23,7 +23,7 @@ NAMES = (
         "turn",
         "help",
     ),
-    *("stream", "state", "pages"),
+    *("stream", "state", "pages", "paint"),
 )
 
 

@@ -44,11 +44,11 @@ class Client:
     """Asks over several kept connections at once: the server always has something to do, and is what is measured."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        self.port = port
 
     def get(self, path: str) -> bytes:
         """Return one answer's body."""
-        with socket.create_connection(("127.0.0.1", self._port)) as connection:
+        with socket.create_connection(("127.0.0.1", self.port)) as connection:
             connection.sendall(self._request(path))
             return _answer(connection)
 
@@ -56,9 +56,7 @@ class Client:
         """Return requests a second."""
         request = self._request(path)
         with contextlib.ExitStack() as stack:
-            kept = [
-                stack.enter_context(socket.create_connection(("127.0.0.1", self._port))) for _ in range(CONNECTIONS)
-            ]
+            kept = [stack.enter_context(socket.create_connection(("127.0.0.1", self.port))) for _ in range(CONNECTIONS)]
 
             def work() -> None:
                 for connection in kept:
@@ -73,7 +71,7 @@ class Client:
             return rate(REQUESTS, work)
 
     def _request(self, path: str) -> bytes:
-        lines = (f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{self._port}", f"Authorization: Bearer {TOKEN}", "", "")
+        lines = (f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}", f"Authorization: Bearer {TOKEN}", "", "")
         return "\r\n".join(lines).encode()
 
 

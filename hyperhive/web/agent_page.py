@@ -42,6 +42,7 @@ MODULES = (
     "live.js",
     "login.js",
     "morph.js",
+    "parse.js",
     "sections.js",
     "times.js",
     "turns.js",

@@ -25,7 +25,7 @@ _POLICY = {
     "form-action": "'self'",
     "base-uri": "'none'",
     "frame-ancestors": "'none'",
-    # No script, ours included, makes markup of a string; the one exception is the policy `hive` in morph.js.
+    # No script, ours included, makes markup of a string; the one exception is the policy `hive` in parse.js.
     "require-trusted-types-for": "'script'",
     "trusted-types": "hive",
 }

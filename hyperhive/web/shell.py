@@ -5,27 +5,9 @@ from __future__ import annotations
 from hyperhive.web.held import Held
 from hyperhive.web.sections import TEMPLATES
 
-DASHBOARD_MODULES = (
-    "dashboard.js",
-    "ask.js",
-    "board.js",
-    "connection.js",
-    "forms.js",
-    "glyphs.js",
-    "held.js",
-    "key.js",
-    "keys.js",
-    "live.js",
-    "login.js",
-    "logs.js",
-    "morph.js",
-    "open.js",
-    "sections.js",
-    "times.js",
-    "typing.js",
-    "vendor/idiomorph/idiomorph.esm.js",
-)
-"""The script of the page, and all that it imports: named in the shell, so that they come side by side."""
+DASHBOARD_MODULES = ("first.js", "ask.js", "key.js", "parse.js", "times.js")
+"""The script that shows the page, and all that it imports: named in the shell, so that they come side by side. What
+looks after the page comes once it is painted."""
 
 
 PAST_MODULES = (
@@ -40,6 +22,7 @@ PAST_MODULES = (
     "live.js",
     "login.js",
     "morph.js",
+    "parse.js",
     "times.js",
     "vendor/idiomorph/idiomorph.esm.js",
 )

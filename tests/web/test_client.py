@@ -167,7 +167,8 @@ _BEFORE = """<section id="s" data-section="s"><h2>before</h2>
 <div id="sc" class="sc"><p id="long">long</p></div></section>"""
 _AFTER = _BEFORE.replace("before", "after").replace('<li id="a">a</li>', '<li id="c2">c</li>').replace(">one<", ">two<")
 _USE = """async ([before, after]) => {
-  const {morph, parse} = await import("/static/morph.js");
+  const {morph} = await import("/static/morph.js");
+  const {parse} = await import("/static/parse.js");
   const {fill} = await import("/static/times.js");
   const at = (id) => document.getElementById(id);
   document.body.replaceChildren(parse(before).body.firstElementChild);

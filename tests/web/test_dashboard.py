@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Route
 
 from tests.served import Served, place
 from tests.web.browser import Chromium, address_of, needs_chromium, token_of
@@ -18,6 +19,7 @@ def served() -> Iterator[Served]:
     with place() as found:
         found.serve()
         found.ask("spawn", name="coder")
+        found.until("coder is there", lambda: found.ask("agent_status")["agent_statuses"])
         yield found
 
 
@@ -44,6 +46,24 @@ def test_without_a_key(served: Served, chromium: Chromium) -> None:
     page.fill("#login input", token_of(served))
     page.click("#login button")
     page.wait_for_selector("[data-section=swarm] >> text=coder")
+
+
+def test_content_comes_first(served: Served, chromium: Chromium) -> None:
+    """The content is shown before its scripts are there; till then nothing answers, and what happens is not missed."""
+    tab = chromium.tab(served)
+    page = tab.page
+    held: list[Route] = []
+    page.route("**/dashboard.js", lambda route: held.append(route))  # noqa: PLW0108 - playwright marks it
+    page.goto(address_of(served))
+    page.wait_for_selector("#page[inert] #agent-coder")
+    assert page.locator("#agent-coder .badge >> text=paused").count() == 0
+    served.ask("set_paused", name="coder", paused=True)
+    served.until("the script is asked for", lambda: page.evaluate("1") and held)
+    held[0].continue_()
+    page.wait_for_selector("#page:not([inert]) #agent-coder .badge >> text=paused")
+    page.wait_for_selector("#connection[data-live=live]")
+    served.ask("set_paused", name="coder", paused=False)
+    assert tab.trouble == []
 
 
 def test_live(served: Served, chromium: Chromium) -> None:

@@ -1,8 +1,9 @@
 // Small behaviours of the dashboard, done again whenever some of it has changed.
 
 import { ask } from "./ask.js";
-import { parse, showMoved } from "./morph.js";
 import { goTo } from "./keys.js";
+import { showMoved } from "./morph.js";
+import { parse } from "./parse.js";
 import { fill } from "./times.js";
 import { writeTo } from "./typing.js";
 

@@ -1,8 +1,9 @@
 // The dashboard: a key, the sections, the stream that says which of them changed, the forms.
 
 import { ask, Locked } from "./ask.js";
+import { shown } from "./first.js";
 import { actOn } from "./forms.js";
-import { forget, key, onChange, takeFromAddress } from "./key.js";
+import { forget, key, onChange } from "./key.js";
 import { Live } from "./live.js";
 import { askForKey, putAway } from "./login.js";
 import { Sections } from "./sections.js";
@@ -56,7 +57,8 @@ async function begin() {
     // The stream first: what happens while the page is on its way is heard of.
     live.start();
     me = await (await ask("/api/me")).json();
-    await sections.start();
+    await sections.start(await shown);
+    page.inert = false;
     putAway();
   } catch (error) {
     if (error instanceof Locked) locked(error);
@@ -64,7 +66,6 @@ async function begin() {
   }
 }
 
-takeFromAddress();
 actOn(document, { onLocked: locked, isConnected: () => live.state.name !== "disconnected" });
 onChange(() => location.reload());
 startCounting();

@@ -3,14 +3,6 @@
 import { drop, mayChange } from "./held.js";
 import { Idiomorph } from "./vendor/idiomorph/idiomorph.esm.js";
 
-// The one place where a string becomes markup: what the daemon's templates wrote, escaped there.
-const policy = globalThis.trustedTypes?.createPolicy("hive", { createHTML: (markup) => markup });
-
-/** Returns a document of markup that the daemon wrote; nothing in it runs. */
-export function parse(markup) {
-  return new DOMParser().parseFromString(policy ? policy.createHTML(markup) : markup, "text/html");
-}
-
 /** What a script of the page decides on an element with `data-client`. */
 const CLIENT = new Set(["hidden", "aria-expanded"]);
 

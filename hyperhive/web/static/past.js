@@ -7,7 +7,8 @@ import { forget, key, onChange, takeFromAddress } from "./key.js";
 import { keysOn } from "./keys.js";
 import { Live } from "./live.js";
 import { askForKey, putAway } from "./login.js";
-import { morph, parse } from "./morph.js";
+import { morph } from "./morph.js";
+import { parse } from "./parse.js";
 import { fill, length, standAt, whole } from "./times.js";
 
 const FIELDS = ["at", "agent", "type", "actor", "text", "causes", "timeline", "span"];

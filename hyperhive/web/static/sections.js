@@ -1,7 +1,8 @@
 // The sections of a page: fetched again when they were touched, several at once, never two fetches at a time.
 
 import { ask, Locked } from "./ask.js";
-import { morph, parse } from "./morph.js";
+import { morph } from "./morph.js";
+import { parse } from "./parse.js";
 import { fill } from "./times.js";
 
 const TOGETHER_MS = 60; // what happens within this is fetched together
@@ -18,8 +19,13 @@ export class Sections {
     this.running = false;
   }
 
-  /** Fetches the whole page into the root; then refreshes without traffic. Throws what `ask` throws. */
-  async start() {
+  /** Fetches the whole page into the root, unless what stands there (of this ETag) is that; then refreshes without
+   * traffic. Throws what `ask` throws. */
+  async start(etag = null) {
+    if (etag !== null && !this.etags.size) {
+      this.etags.set(this.path, etag);
+      this.onChanged([...this.root.querySelectorAll("[data-section]")]);
+    }
     await this.fetch(null);
     this.running = true;
     this.schedule();

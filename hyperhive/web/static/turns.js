@@ -1,7 +1,8 @@
 // The stream of an agent's turns: pages of it from the newest backwards, and what comes live, each entry once.
 
 import { ask, Locked } from "./ask.js";
-import { morph, parse } from "./morph.js";
+import { morph } from "./morph.js";
+import { parse } from "./parse.js";
 import { fill, length } from "./times.js";
 
 const NEAR_PX = 48; // so near to its end the stream is followed
