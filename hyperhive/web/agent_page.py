@@ -33,6 +33,7 @@ from hyperhive.web.shell import shell
 MODULES = (
     "agent.js",
     "ask.js",
+    "away.js",
     "dock.js",
     "forms.js",
     "glyphs.js",

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import attrs
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
 from tests.served import Served
 
@@ -46,9 +46,10 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-dev-shm-usage",
 ]
-DEADLINE_MS = 30_000
+DEADLINE_MS = 60_000
 """For what takes a moment; generous, since the machine may be busy."""
 
+expect.set_options(timeout=DEADLINE_MS)
 needs_chromium = pytest.mark.skipif(PROGRAM is None, reason="no chromium; on Debian and Ubuntu: apt install chromium")
 
 

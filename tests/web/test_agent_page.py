@@ -216,6 +216,7 @@ def test_without_gap_or_repeat(served: Served, coder: Speaker, chromium: Chromiu
     served.daemon.kill()
     served.daemon.wait()
     tab.page.wait_for_selector(".agent-bar >> text=disconnected")
+    tab.page.wait_for_selector("#say-form button:disabled[title='the daemon is disconnected']")
     served.serve(*own_ports(), "--listen", f"127.0.0.1:{port}")
     coder.say(*lines(3_040, 3_080))
     for each in (tab, other):
@@ -223,6 +224,7 @@ def test_without_gap_or_repeat(served: Served, coder: Speaker, chromium: Chromiu
         assert [number for number in shown(each.page) if int(number) >= 3_000] == [str(n) for n in range(3_000, 3_080)]
         assert each.page.input_value("#say") == "half a sen"
         each.page.wait_for_selector("html[data-live=live]")
+        each.page.wait_for_selector("#say-form button:enabled:not([title])")
         assert each.trouble == []
 
 

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, Route
+from playwright.sync_api import Page, Route, expect
 
 from tests.served import Served, place
 from tests.web.browser import Chromium, Tab, address_of, needs_chromium, own_ports, with_coder
@@ -137,16 +137,24 @@ def test_killed_under_an_open_page(chromium: Chromium) -> None:
         tab.expected = ("ERR_", "Failed to load resource")
         page = tab.page
         page.wait_for_selector("html[data-live=live]")
+        page.click("[data-opens=destroy-coder]")
         assert served.stop(signal.SIGKILL).code == -signal.SIGKILL
         page.wait_for_selector("html[data-live=disconnected]")
+        sends = page.locator("#page form[data-act] button:not([type=button])")
+        expect(page.locator("#restart-coder button[disabled]")).to_have_attribute("title", "the daemon is disconnected")
         page.fill(BODY, "typed while it was away")
-        page.click(BUTTON)
+        page.fill("#wipe-coder", "coder")
+        assert sends.evaluate_all("all => all.filter(one => !one.disabled).map(one => one.outerHTML)") == []
+        page.press(BODY, "Control+Enter")
         page.wait_for_selector("#compose [data-error] >> text=not sent, the daemon is disconnected")
         served.serve(*own_ports(), *listen)
         served.ask("send", name="coder", body="missed")
         page.wait_for_selector("html[data-live=live]")
         last = served.facts()[-1]["position"]
         page.wait_for_function(REACHED, arg=last)
+        expect(page.locator("#restart-coder button")).to_be_enabled()
+        expect(page.locator("#hard-coder button")).to_be_enabled()
+        assert page.locator("#page [data-away], #page [title*=disconnected]").count() == 0
         assert page.input_value(BODY) == "typed while it was away"
         page.fill(BODY, "sent when it was back")
         page.click(BUTTON)

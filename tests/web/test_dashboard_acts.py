@@ -16,7 +16,6 @@ from tests.served import Served, place
 from tests.web.browser import Chromium, Tab, needs_chromium
 
 pytestmark = needs_chromium
-expect.set_options(timeout=30_000)
 
 SETTINGS = ("--set", "manager=true", "--set", "claude.path=/bin/false")
 """A manager, and sessions that fail at once: what is tested here needs none."""
@@ -108,7 +107,7 @@ class TestVerbs:
         state, off = seen.evaluate("seen => seen[0]")
         assert state.startswith(f"{verb}ing…")
         assert off
-        expect(page.locator(f"#{verb}-coder button")).to_have_text(verb, timeout=10_000)
+        expect(page.locator(f"#{verb}-coder button")).to_have_text(verb)
         expect(page.locator(f"#{verb}-coder button")).to_be_enabled()
 
     def test_pause_and_resume(self, served: Served, tab: Tab) -> None:

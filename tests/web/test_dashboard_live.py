@@ -55,7 +55,8 @@ def test_two_pages_and_a_restart(chromium: Chromium) -> None:
         served.stop(signal.SIGKILL)
         for tab in (first, second):
             expect(tab.page.locator("#connection[data-live=disconnected]")).to_contain_text("last heard")
-        first.page.click(f"#answer-{id_} button:not([type=button])")
+        expect(first.page.locator(f"#answer-{id_} button:not([type=button])")).to_be_disabled()
+        first.page.press(f"#q{id_}-free", "Control+Enter")
         expect(first.page.locator(f"#answer-{id_} [data-error]")).to_contain_text("what you wrote is kept")
         served.serve(*SETTINGS, "--listen", f"127.0.0.1:{port}")
         later = asked(served, "and now?")
@@ -93,6 +94,22 @@ def test_a_reload_keeps_drafts(night: Stage, chromium: Chromium) -> None:
     expect(page.locator("#q32-free")).to_have_value("only rows after 2025")
     expect(page.locator("#q32-2")).to_be_checked()
     expect(page.locator("#answer-32 [data-draft]")).to_contain_text("draft from")
+
+
+def test_time_that_runs_out_is_said(night: Stage, chromium: Chromium) -> None:
+    """Whoever listens hears of ten minutes, of one, and of the end; nothing is said in between."""
+    page = chromium.tab(night).page
+    page.clock.install()
+    page.reload()
+    page.wait_for_selector("#connection[data-live=live]")
+    said = page.locator("#told-left[aria-live=polite]")
+    expect(said).to_have_text("")
+    page.clock.fast_forward(130_000)
+    expect(said).to_have_text("q31: 1 minute left to answer")
+    page.clock.fast_forward(100_000)
+    expect(said).to_have_text("q31: no time left to answer")
+    page.clock.fast_forward("02:00:00")
+    expect(said).to_have_text("q32: 10 minutes left to answer")
 
 
 def test_keyboard_alone(chromium: Chromium) -> None:

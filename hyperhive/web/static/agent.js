@@ -1,6 +1,7 @@
 // An agent's page: below /agent/NAME/ of the hive's own origin, or at the root of the agent's own port.
 
 import { ask, Locked } from "./ask.js";
+import { isAway, settleAway } from "./away.js";
 import { Dock } from "./dock.js";
 import { actOn } from "./forms.js";
 import { glyph } from "./glyphs.js";
@@ -43,6 +44,7 @@ function onReset() {
 function showState(state) {
   const is = state.name !== "disconnected";
   document.documentElement.dataset.live = state.name;
+  settleAway(page);
   if (is && !connected) {
     // Whatever was missed is asked for.
     sections.touch(null);
@@ -85,6 +87,7 @@ function changed() {
   for (const opener of page.querySelectorAll("[data-opens]")) show(opener, isOpen(opener.dataset.opens));
   if (!page.querySelector("[data-opens=inbox]")) document.getElementById("inbox").hidden = true;
   showConnection();
+  settleAway(page);
   if (turns.following && turns.last) turns.toEnd();
 }
 
@@ -239,7 +242,7 @@ async function begin() {
 }
 
 takeFromAddress();
-actOn(document, { onLocked: locked, isConnected: () => live.state.name !== "disconnected" });
+actOn(document, { onLocked: locked, isConnected: () => !isAway() });
 onChange(() => location.reload());
 startCounting();
 setInterval(showConnection, 1_000);

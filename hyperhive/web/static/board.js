@@ -34,6 +34,7 @@ export function boardOn(root) {
     const showing = event.target.closest?.("[data-shows-moved]");
     if (showing) showMoved(showing.closest("[data-moved]"));
   });
+  root.addEventListener("hive:urgency", (event) => tellLeft(event.target, event.detail));
   root.addEventListener("hive:moved", (event) => sayMoved(event.target, event.detail));
   setInterval(passing, 1_000);
 }
@@ -154,6 +155,20 @@ function count() {
     told.dataset.said = text;
     told.textContent = text || "nothing needs you";
   }
+}
+
+const LEFT = { near: "10 minutes left to answer", now: "1 minute left to answer", over: "no time left to answer" };
+let telling = [];
+
+/** Says to whoever listens that a question's time runs out; what happens in the same moment is said together. */
+function tellLeft(element, urgency) {
+  if (!LEFT[urgency]) return;
+  telling.push(`${element.closest("[data-ask]").id}: ${LEFT[urgency]}`);
+  if (telling.length > 1) return;
+  queueMicrotask(() => {
+    document.getElementById("told-left").textContent = telling.join(", ");
+    telling = [];
+  });
 }
 
 /** Opens an agent's page in a new tab, with a key that opens that page and nothing else. */

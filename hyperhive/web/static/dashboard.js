@@ -1,6 +1,7 @@
 // The dashboard: a key, the sections, the stream that says which of them changed, the forms.
 
 import { ask, Locked } from "./ask.js";
+import { isAway, settleAway } from "./away.js";
 import { shown } from "./first.js";
 import { actOn } from "./forms.js";
 import { forget, key, onChange } from "./key.js";
@@ -35,7 +36,12 @@ function locked(error) {
 
 /** Says on the page how the connection stands; `html[data-live]` is there for styles. */
 function showState(state) {
+  const was = isAway();
   document.documentElement.dataset.live = state.name;
+  if (was !== isAway()) {
+    settleAway(page);
+    look(page);
+  }
   document.dispatchEvent(new CustomEvent("hive:live", { detail: state }));
   showConnection(live);
 }
@@ -48,6 +54,7 @@ function changed() {
   if (!restored) restore(page);
   restored = true;
   look(page);
+  settleAway(page);
   settle(page);
 }
 
@@ -66,7 +73,7 @@ async function begin() {
   }
 }
 
-actOn(document, { onLocked: locked, isConnected: () => live.state.name !== "disconnected" });
+actOn(document, { onLocked: locked, isConnected: () => !isAway() });
 onChange(() => location.reload());
 startCounting();
 openOn(page, {

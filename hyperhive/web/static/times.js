@@ -68,13 +68,25 @@ function count(root) {
   for (const element of root.querySelectorAll("[data-deadline]")) {
     const left = (Date.parse(element.dataset.deadline) - now) / 1_000;
     write(element, length(Math.ceil(left)));
-    element.dataset.urgency = left > 600 ? "far" : left > 60 ? "near" : left > 0 ? "now" : "over";
+    urge(element, left > 600 ? "far" : left > 60 ? "near" : left > 0 ? "now" : "over");
   }
   for (const element of root.querySelectorAll("[data-since]")) {
     write(element, lasting((now - Date.parse(element.dataset.since)) / 1_000));
   }
   for (const element of root.querySelectorAll("[data-ago]")) {
     write(element, ago((now - Date.parse(element.dataset.ago)) / 1_000));
+  }
+}
+
+const urgencies = new WeakMap(); // what each element said last: its attribute goes whenever the page is written anew
+
+/** Marks how urgent something is; `hive:urgency` tells of each change. */
+function urge(element, urgency) {
+  element.dataset.urgency = urgency;
+  const before = urgencies.get(element);
+  urgencies.set(element, urgency);
+  if (before !== undefined && before !== urgency) {
+    element.dispatchEvent(new CustomEvent("hive:urgency", { bubbles: true, detail: urgency }));
   }
 }
 

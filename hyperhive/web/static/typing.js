@@ -1,5 +1,6 @@
 // What somebody types: which form is ready, names typed to confirm, to whom one writes, drafts that outlive the page.
 
+import { isAway } from "./away.js";
 import { shown } from "./times.js";
 
 const PREFIX = "hyperhive.draft.";
@@ -46,7 +47,7 @@ function confirmed(form) {
   const button = form.querySelector("button:not([type=button])");
   const typed = field.value;
   const right = typed === form.dataset.typed;
-  if (!button.dataset.state) button.disabled = !right;
+  if (!button.dataset.state && !isAway()) button.disabled = !right;
   const wrong = typed !== "" && !form.dataset.typed.startsWith(typed);
   field.toggleAttribute("data-wrong", wrong);
   field.title = wrong ? `that is not “${form.dataset.typed}”` : "";
@@ -58,7 +59,7 @@ function addressed(form) {
   form.setAttribute("action", `/send/${encodeURIComponent(to)}`);
   body.placeholder = `write to ${to}`;
   const button = form.querySelector("button");
-  if (button.dataset.state) return;
+  if (button.dataset.state || isAway()) return;
   button.disabled = body.value.trim() === "";
   button.title = button.disabled ? "write something first" : "";
 }
