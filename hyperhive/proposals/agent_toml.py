@@ -1,8 +1,9 @@
-"""Reads `agent.toml`, an agent's configuration; every key stands in `KEYS`, with its rule and what it is for."""
+"""Reads and writes `agent.toml`, an agent's configuration; every key stands in `KEYS`, with its rule and its use."""
 
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -200,6 +201,25 @@ def template() -> str:
         if "." not in name and name not in {"mcp", "environment"}:
             lines.append(f"# {name}: {key.about}")
     return "\n".join(lines) + "\n"
+
+
+def written(*, model: str, prompt: str) -> str:
+    """Return a file with what somebody has filled in; what is empty is left out, and nothing at all is no text."""
+    lines = []
+    if model := model.strip():
+        lines.append(f"model = {_quoted(model)}\n")
+    if prompt := prompt.replace("\r\n", "\n").strip():
+        lines.append(f"prompt = {_quoted(prompt)}\n")
+    return "".join(lines)
+
+
+def _quoted(text: str) -> str:
+    """Write a TOML string, of several lines where the text has them: JSON's escapes are TOML's, but for DEL."""
+    escaped = [json.dumps(line, ensure_ascii=False)[1:-1].replace("\x7f", "\\u007f") for line in text.split("\n")]
+    if len(escaped) == 1:
+        return f'"{escaped[0]}"'
+    body = "\n".join(escaped)
+    return f'"""\n{body}"""'
 
 
 def _toml(content: bytes) -> tuple[str, dict[str, Any]]:

@@ -22,6 +22,7 @@ from hyperhive.projections.approvals import Approval
 from hyperhive.projections.history import History
 from hyperhive.projections.questions import Question
 from hyperhive.projections.views import approval_row, question_row
+from hyperhive.proposals import agent_toml
 from hyperhive.proposals.proposals import Proposals
 from hyperhive.web.forms import accepted, read_form, refused
 from hyperhive.web.guard import Endpoint, agent_of, person_of
@@ -144,8 +145,13 @@ class Acts:
 
     async def _request_spawn(self, request: Request, form: Form) -> dict[str, object]:
         name, reason, config = _one(form, "name"), _one(form, "reason", ""), _one(form, "config", "")
+        filled_in = agent_toml.written(model=_one(form, "model", ""), prompt=_one(form, "prompt", ""))
+        if config and filled_in:
+            raise Invalid("the form has a config as well as a model or a prompt; one of them is right")
         return {
-            "approval_id": await self.proposals.request_spawn(person_of(request).actor, name, reason, config or None)
+            "approval_id": await self.proposals.request_spawn(
+                person_of(request).actor, name, reason, config or filled_in or None
+            )
         }
 
     async def _approve(self, request: Request, form: Form) -> dict[str, object]:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hyperhive.events.configurations import AgentSettings, McpServer
-from hyperhive.proposals.agent_toml import KEYS, MCP_KEYS, BadAgentToml, confinement, parse, template
+from hyperhive.proposals.agent_toml import KEYS, MCP_KEYS, BadAgentToml, confinement, parse, template, written
 from hyperhive.runtimes.confinement import Egress, EgressPolicy, Limits
 
 WHOLE = """\
@@ -159,3 +159,15 @@ def test_documented() -> None:
         assert f"`{key}`" in page, key
     (example,) = re.findall(r"```toml\n(model = .*?)```", page, re.DOTALL)
     assert parse(example.encode()) != AgentSettings()
+
+
+@given(prompt=st.text(max_size=40) | st.text(alphabet='ab"\\\n\r\t\x00\x7f\x85 é🐝', max_size=40))
+def test_what_is_filled_in_is_what_is_read(prompt: str) -> None:
+    """Whatever somebody writes into a form's field is what the file says, whatever signs are in it."""
+    settings = parse(written(model=" opus ", prompt=prompt).encode())
+    assert (settings.model, settings.prompt or "") == ("opus", prompt.replace("\r\n", "\n").strip())
+
+
+def test_nothing_filled_in_is_no_file() -> None:
+    """Empty fields say nothing."""
+    assert written(model=" ", prompt="\r\n") == ""

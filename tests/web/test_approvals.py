@@ -147,6 +147,10 @@ def test_request_spawn(operator: Operator) -> None:
     """The operator's own wish, with a configuration or without; a wrong one names its line."""
     assert operator.post("/request-spawn", name="ann", reason="helps") == (200, {"ok": True, "approval_id": 1})
     assert operator.post("/request-spawn", name="bob", config='model = "opus"\n')[1]["approval_id"] == 2
+    status, refusal = operator.post("/request-spawn", name="eve", model="opus", config='prompt = "x"')
+    assert (status, "one of them is right" in refusal["error"]) == (422, True)
+    status, refusal = operator.post("/request-spawn", name="eve", model="--opus")
+    assert (status, "agent.toml line 1: model" in refusal["error"]) == (422, True)
     status, refusal = operator.post("/request-spawn", name="eve", config="modle = 1")
     assert (status, "line 1: no key is named modle" in refusal["error"]) == (422, True)
     waiting = operator.get("/api/state")[1]["approvals"]

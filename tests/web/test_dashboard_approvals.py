@@ -71,6 +71,25 @@ def test_spawn(served: Served, tab: Tab) -> None:
     expect(page.locator("#approvals .over").first).to_contain_text("approved by operator")
 
 
+def test_spawn_with_a_configuration(served: Served, tab: Tab) -> None:
+    """Model and role prompt are the new agent's `agent.toml`, shown whole before it is approved."""
+    page = tab.page
+    page.click("[data-opens=ask-agent]")
+    page.fill("#request-spawn [name=name]", "scribe")
+    page.fill("#request-spawn [name=model]", "vendor/large")
+    page.fill("#request-spawn [name=prompt]", 'You write docs.\nYou say "done" at the end.')
+    page.click("#request-spawn button")
+    ask = page.locator("article.approval")
+    expect(ask.locator(".l.add code")).to_have_text(
+        ['model = "vendor/large"', 'prompt = """', "You write docs.", r"You say \"done\" at the end." + '"""']
+    )
+    page.click("article.approval .btn.main:enabled")
+    applied = served.until("it is applied", lambda: served.facts("configuration-scribe"))
+    settings = applied[-1]["data"]["settings"]
+    assert (settings["model"], settings["prompt"]) == ("vendor/large", 'You write docs.\nYou say "done" at the end.')
+    expect(page.locator("#agent-scribe .verbs")).to_be_visible()
+
+
 def test_name_taken(tab: Tab) -> None:
     """A wish that cannot be had says why beside its button, and keeps what was typed."""
     page = tab.page
