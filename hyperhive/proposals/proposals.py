@@ -167,6 +167,10 @@ class Proposals:
         generated = {"flake.nix": flake_nix(agent, agent, git_email(agent), HYPERHIVE_FLAKE), "agent.nix": "{ }\n"}
         self._repositories.check_out(agent, commit, generated)
 
+    def applied(self, agent: str) -> str | None:
+        """Return the commit that is applied to an agent, as the log says."""
+        return commit_of(self._dispatcher.hive.configurations, agent)
+
     def settings(self, agent: str) -> AgentSettings:
         """Return what an agent's applied configuration says."""
         return settings_of(self._dispatcher.hive.configurations, agent)

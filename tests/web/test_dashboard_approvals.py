@@ -130,6 +130,33 @@ def test_approved(served: Served, tab: Tab) -> None:
     expect(page.locator("#agent-coder .c-state")).not_to_contain_text("rebuilding")
 
 
+def test_rolled_back(served: Served, tab: Tab) -> None:
+    """What was applied stands below the row; one of them is applied again at a press that says what goes and stays."""
+    page, block = tab.page, tab.page.locator("#configs-coder")
+
+    def applied() -> list[str]:
+        return [fact["data"]["commit"] for fact in served.facts("configuration-coder")]
+
+    before = applied()
+    number = wanted(served, "coder", TOML.replace("600", "1200"))
+    page.click(f"#approve-{number} .btn.main:enabled")
+    served.until("it is applied", lambda: len(applied()) > len(before))
+    newest, former = applied()[-1], before[-1]
+    served.until("it is rebuilt", lambda: "coder" in running(served))
+    page.click("[data-opens=configs-coder]")
+    expect(block.locator(f"#config-coder-{newest[:7]} .badge")).to_have_text("applied")
+    back = block.locator(f"#config-coder-{former[:7]}")
+    back.get_by_role("button", name="roll back to").click()
+    expect(back.locator(".sure")).to_contain_text(f"roll coder back to {former[:7]}? its container is rebuilt")
+    expect(back.get_by_role("button", name="keep it")).to_be_focused()
+    back.get_by_role("button", name="roll back", exact=True).click()
+    served.until("it is applied again", lambda: applied()[-1] == former)
+    expect(back.locator(".badge")).to_have_text("applied")
+    expect(back.locator(".sure")).to_have_count(0)
+    by_hand = served.facts("configuration-coder")[-1]["data"]["approval"]
+    assert [fact["actor"] for fact in served.facts(f"approval-{by_hand}")[:2]] == ["operator", "operator"]
+
+
 def test_moved_while_one_looks(chromium: Chromium) -> None:
     """Where the base moves under somebody who looks, the old diff cannot be approved; the new one comes when asked."""
     with staged([Told(100, HiveCreated(hive="h1"))]) as stage:

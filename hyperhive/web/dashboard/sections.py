@@ -185,6 +185,7 @@ class Dashboard:
                 today=spent_on(hive.sessions.get(row["name"]), now),
                 asked_by=actors.get(intents.get(row["name"], 0)),
                 trouble=history.trouble(row["name"]) if row["failed"] or row["quarantined"] else None,
+                configured=hive.configurations.get(row["name"]) is not None,
             )
             for row in rows
         ]

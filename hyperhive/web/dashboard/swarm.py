@@ -47,6 +47,8 @@ class Shown:
     quarantined: bool
     paused: bool
     needs_update: bool
+    configured: bool
+    """Whether it ever got a configuration, which it could be rolled back to."""
     glyph: str
     motion: str
     state: str
@@ -81,7 +83,14 @@ class _State:
     motion: str = ""
 
 
-def shown(row: dict[str, Any], *, today: float, asked_by: str | None = None, trouble: Recorded | None = None) -> Shown:
+def shown(
+    row: dict[str, Any],
+    *,
+    today: float,
+    asked_by: str | None = None,
+    trouble: Recorded | None = None,
+    configured: bool = False,
+) -> Shown:
     """Show one row of the state; ``trouble`` is the newest fact that says what went wrong with it, if anything did."""
     failed = trouble if row["failed"] and row["pending"] is None else None
     state = _state(row, failed)
@@ -94,6 +103,7 @@ def shown(row: dict[str, Any], *, today: float, asked_by: str | None = None, tro
         quarantined=row["quarantined"],
         paused=row["paused"],
         needs_update=row["needs_update"],
+        configured=configured,
         glyph=state.glyph,
         motion=state.motion,
         state=state.text,

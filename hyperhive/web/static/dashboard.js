@@ -9,6 +9,7 @@ import { Live } from "./live.js";
 import { askForKey, putAway } from "./login.js";
 import { Sections } from "./sections.js";
 import { boardOn, settle } from "./board.js";
+import { hideConfigs, readConfigs, showConfigs } from "./configs.js";
 import { showConnection } from "./connection.js";
 import { keysOn } from "./keys.js";
 import { hideLogs, showLogs } from "./logs.js";
@@ -48,7 +49,8 @@ function showState(state) {
 
 let restored = false;
 
-function changed() {
+function changed(sections) {
+  if (sections.some((section) => section.id === "swarm")) readConfigs();
   for (const place of page.querySelectorAll("[data-me]")) place.textContent = me.name;
   showConnection(live);
   if (!restored) restore(page);
@@ -77,8 +79,14 @@ actOn(document, { onLocked: locked, isConnected: () => !isAway() });
 onChange(() => location.reload());
 startCounting();
 openOn(page, {
-  onOpen: (element) => element.matches(".logs") && showLogs(element, openerOf(element).dataset.logs),
-  onClose: (element) => element.matches(".logs") && hideLogs(element),
+  onOpen(element) {
+    if (element.matches(".logs")) showLogs(element, openerOf(element).dataset.logs);
+    if (element.matches(".configs")) showConfigs(element);
+  },
+  onClose(element) {
+    if (element.matches(".logs")) hideLogs(element);
+    if (element.matches(".configs")) hideConfigs(element);
+  },
 });
 typeOn(page);
 boardOn(page);

@@ -11,7 +11,7 @@ export function openOn(root, { onOpen = () => {}, onClose = () => {} } = {}) {
   });
   root.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || event.defaultPrevented) return;
-    const inside = event.target.closest?.(".sure, .logs, .output, .ask-agent");
+    const inside = event.target.closest?.(".sure, .logs, .configs, .output, .ask-agent");
     if (inside && openerOf(inside)) {
       event.preventDefault();
       close(inside, onClose);
