@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,7 +25,7 @@ from urllib.parse import urlsplit
 
 import attrs
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, JSHandle, Page, Request, expect, sync_playwright
 
 from tests.served import Served
 
@@ -122,6 +123,37 @@ class Chromium:
         """Close every context."""
         while self.contexts:
             self.contexts.pop().close()
+
+
+_STATES = """selector => { const seen = [];
+  const note = () => { const button = document.querySelector(selector);
+    const said = [button?.dataset.state ?? "", button?.textContent.trim() ?? ""];
+    if (said.join() !== seen.at(-1)?.join()) seen.push(said); };
+  new MutationObserver(note).observe(document, { subtree: true, childList: true, attributes: true });
+  return seen; }"""
+
+
+@attrs.frozen
+class States:
+    """What a button says from now on, in its order: some of it stands for two seconds, when nobody may look."""
+
+    page: Page
+    seen: JSHandle
+
+    @classmethod
+    def of(cls, page: Page, selector: str) -> States:
+        """Begin to note."""
+        return cls(page, page.evaluate_handle(_STATES, selector))
+
+    def until(self, state: str) -> str:
+        """Wait until it has been in a state; return what it said then."""
+        end = time.monotonic() + DEADLINE_MS / 1_000
+        while True:
+            found: list[list[str]] = self.seen.evaluate("seen => seen")
+            if words := [said for was, said in found if was == state]:
+                return words[-1]
+            assert time.monotonic() < end, f"never {state}: {found}"
+            self.page.wait_for_timeout(20)
 
 
 def own_ports() -> tuple[str, ...]:

@@ -50,6 +50,16 @@ def so(page: Page, expression: str) -> None:
         page.wait_for_timeout(20)
 
 
+def up_to(page: Page, selector: str) -> None:
+    """Turn the wheel until something older has come."""
+    end = time.monotonic() + DEADLINE_MS / 1_000
+    page.mouse.move(300, 400)
+    while not page.locator(selector).count():
+        assert time.monotonic() < end, f"in vain: {selector}"
+        page.mouse.wheel(0, -4_000)
+        page.wait_for_timeout(20)
+
+
 def shown(page: Page) -> list[str]:
     """Return the numbers of the lines that are shown, in their order, each as often as it is there."""
     said = page.eval_on_selector_all("#stream .is-prose", "all => all.map(each => each.innerText)")
@@ -128,13 +138,7 @@ def test_a_result_joins_its_call(served: Served, coder: Speaker, chromium: Chrom
     page.wait_for_selector("#stream >> text=line 99")
     page.reload()
     page.wait_for_selector("[data-of-tool=far]")
-    page.mouse.move(300, 400)
-    for _ in range(40):
-        page.mouse.wheel(0, -4_000)
-        page.wait_for_timeout(50)
-        if page.locator("[data-tool=far]").count():
-            break
-    page.wait_for_selector("[data-tool=far]", state="attached")
+    up_to(page, "[data-tool=far]")
     assert page.locator("[data-of-tool=far]").count() == 0
     assert tab.trouble == []
 
@@ -160,12 +164,7 @@ def test_pages_and_following(served: Served, coder: Speaker, chromium: Chromium)
     coder.say(*lines(1_314, 1_315))
     page.wait_for_selector("#newer >> text=13 newer ↓")
     assert page.evaluate("scrollY") == top
-    for _ in range(20):
-        page.mouse.wheel(0, -4_000)
-        if page.locator("#stream >> text=line 1000").count():
-            break
-        page.wait_for_timeout(50)
-    page.wait_for_selector("#stream >> text=line 1000", state="attached")
+    up_to(page, "#stream >> text=line 1000")
     numbers = [int(number) for number in shown(page) if int(number) >= 1_000]
     assert numbers == list(range(1_000, 1_315))
     page.click("#newer button")

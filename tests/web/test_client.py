@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.served import Served, place
-from tests.web.browser import Chromium, Tab, address_of, needs_chromium, own_ports, with_coder
+from tests.web.browser import Chromium, States, Tab, address_of, needs_chromium, own_ports, with_coder
 
 pytestmark = needs_chromium
 
@@ -53,8 +53,9 @@ class TestForms:
         assert tab.page.is_visible("#compose [data-error]")
         tab.page.fill(BODY, "shorter")
         assert not tab.page.is_visible("#compose [data-error]")
+        states = States.of(tab.page, BUTTON)
         tab.page.click(BUTTON)
-        tab.page.wait_for_selector(f"{BUTTON}[data-state=done] >> text=sent")
+        assert states.until("done") == "sent"
         assert tab.page.input_value(BODY) == ""
         tab.page.wait_for_selector(f"{BUTTON}:not([data-state]) >> text=send")
         assert sent(served)[before:] == ["in between", "shorter"]
@@ -73,9 +74,11 @@ class TestForms:
         assert tab.page.eval_on_selector(BUTTON, "button => button.offsetWidth") >= width
         tab.page.click(BUTTON)
         tab.page.press(BODY, "Control+Enter")
+        served.until("it is on its way", lambda: tab.page.evaluate("1") and held)
         assert len(held) == 1
+        states = States.of(tab.page, BUTTON)
         held[0].continue_()
-        tab.page.wait_for_selector(f"{BUTTON}[data-state=done]")
+        states.until("done")
         assert sent(served)[before:] == ["once"]
 
     def test_two_pages(self, served: Served, chromium: Chromium) -> None:
@@ -83,8 +86,9 @@ class TestForms:
         one, two = chromium.tab(served), chromium.tab(served)
         two.page.fill(BODY, "a draft")
         one.page.fill(BODY, "from one")
+        states = States.of(one.page, BUTTON)
         one.page.click(BUTTON)
-        one.page.wait_for_selector(f"{BUTTON}[data-state=done]")
+        states.until("done")
         last = served.facts()[-1]["position"]
         two.page.wait_for_function(REACHED, arg=last)
         assert two.page.input_value(BODY) == "a draft"
@@ -157,8 +161,9 @@ def test_killed_under_an_open_page(chromium: Chromium) -> None:
         assert page.locator("#page [data-away], #page [title*=disconnected]").count() == 0
         assert page.input_value(BODY) == "typed while it was away"
         page.fill(BODY, "sent when it was back")
+        states = States.of(page, BUTTON)
         page.click(BUTTON)
-        page.wait_for_selector(f"{BUTTON}[data-state=done]")
+        states.until("done")
         assert sent(served)[-1] == "sent when it was back"
         assert tab.trouble == []
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Route
 
 from tests.served import Served, place
-from tests.web.browser import Chromium, address_of, needs_chromium, token_of
+from tests.web.browser import Chromium, States, address_of, needs_chromium, token_of
 
 pytestmark = needs_chromium
 
@@ -77,8 +77,9 @@ def test_live(served: Served, chromium: Chromium) -> None:
     assert body.input_value() == "half a sen"
     assert tab.page.evaluate("document.activeElement.name") == "body"
     body.press_sequentially("tence")
+    said = States.of(tab.page, "#compose button")
     tab.page.click("#compose button")
-    tab.page.wait_for_selector("#compose button[data-state=done] >> text=sent")
+    assert said.until("done") == "sent"
     sent = [fact["data"]["body"] for fact in served.facts("inbox-coder") if fact["type"] == "MessageSent"]
     assert sent[-1] == "half a sentence"
     assert tab.trouble == []

@@ -10,6 +10,7 @@ from tests.served import Served, place
 from tests.web.agent.said import Data, Speaker, assistant, prompt, result, system, text, tool
 from tests.web.browser import Chromium, address_of, needs_chromium, own_ports, token_of, with_coder
 from tests.web.hostile import MARK, PAYLOADS, watch, watched
+from tests.web.test_agent_page import so
 
 pytestmark = needs_chromium
 
@@ -75,8 +76,8 @@ def test_every_field(served: Served, chromium: Chromium) -> None:
         page.mouse.move(300, 300)
         page.keyboard.press("Tab")
     assert seen == []
-    assert page.inner_text("#stream").count(MARK) > len(PAYLOADS)
-    assert page.inner_text("#inbox").count(MARK) > 20
+    so(page, f"document.getElementById('stream').innerText.split('{MARK}').length > {len(PAYLOADS) + 1}")
+    so(page, f"document.getElementById('inbox').innerText.split('{MARK}').length > 21")
     for path in ("", "?kind=errors", "?q=hostile"):
         answered = page.evaluate(
             "async (path) => (await (await import('/static/ask.js')).ask('/agent/coder/stream' + path)).status", path
