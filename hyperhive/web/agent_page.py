@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from hyperhive.web.access import Who
 from hyperhive.web.acts import Acts
 from hyperhive.web.agent.context import LOOK_BACK, context_of
 from hyperhive.web.agent.entries import KINDS
+from hyperhive.web.agent.errors import Errors
 from hyperhive.web.agent.feed import TurnFeeds, TurnStream
 from hyperhive.web.agent.parts import PARTS, Parts
 from hyperhive.web.agent.slices import Frame, Slice, Wanted, earliest, newest, since, whole_text, write_slice
@@ -70,6 +72,8 @@ class AgentPage:
     """What an agent's session runs on where the operator has chosen nothing."""
     port: Callable[[str], int | None]
     """Which web port an agent has."""
+    errors: defaultdict[str, Errors] = attrs.field(factory=lambda: defaultdict(Errors), init=False)
+    """By agent; of those whose pages were asked for, which exist."""
     feeds: TurnFeeds = attrs.field(init=False)
 
     @feeds.default
@@ -103,15 +107,16 @@ class AgentPage:
             part = await asyncio.to_thread(since, self.reader(name), after, wanted)
         else:
             part = await asyncio.to_thread(newest, self.reader(name), _number(request, "before"), wanted)
-        frame = self._frame(request, part, whole="before" not in given)
+        errors = await asyncio.to_thread(self.errors[name].count, self.reader(name))
+        frame = self._frame(request, part, errors, whole="before" not in given)
         return await asyncio.to_thread(write_slice, part, frame)
 
-    def _frame(self, request: Request, part: Slice, *, whole: bool) -> Frame:
+    def _frame(self, request: Request, part: Slice, errors: int, *, whole: bool) -> Frame:
         name, begins = agent_of(request), earliest(part)
         turns = self.history.turns(name, 2) if begins is None else self.history.turns_from(name, begins)
         session = self.dispatcher.hive.sessions.get(name)
         status = session.status if session is not None else None
-        return Frame(base=_base(request), turns=turns, status=status, whole=whole)
+        return Frame(turns=turns, status=status, errors=errors, whole=whole)
 
     async def show_state(self, request: Request) -> Response:
         """Answer with the page's content for programs."""

@@ -145,10 +145,14 @@ def test_a_result_joins_its_call(served: Served, coder: Speaker, chromium: Chrom
 
 def test_pages_and_following(served: Served, coder: Speaker, chromium: Chromium) -> None:
     """It shows the newest, follows unless scrolled up, counts what is newer, and brings older pages without a jump."""
-    coder.say(*lines(1_000, 1_300))
+    coder.say(assistant(tool("err", "Bash", command="x")), result("err", "no", failed=True), *lines(1_000, 1_300))
     tab = opened(chromium, served)
     page = tab.page
     page.wait_for_selector("#stream >> text=line 1299")
+    every = "(await (await import('/static/ask.js')).ask('/agent/coder/stream?kind=errors')).text()"
+    errors = page.evaluate(f"(async () => (await {every}).split('<article').length - 1)()")
+    assert page.locator("#stream [data-failed], #stream .is-error").count() < errors
+    so(page, f"document.querySelector('[data-errors]').textContent === '{errors}'")
     first = len(shown(page))
     assert first < 120, "it never loads all"
     assert page.evaluate("document.documentElement.scrollHeight - scrollY - innerHeight") < 2
@@ -327,7 +331,11 @@ def test_own_port(served: Served, coder: Speaker, chromium: Chromium) -> None:
     page.wait_for_selector("#stream >> text=line 5000")
     page.fill("#say", "over the own port")
     page.keyboard.press("Enter")
-    served.until("the message", lambda: served.facts("inbox-coder")[-1]["data"].get("body") == "over the own port")
+
+    def sent() -> list[str]:
+        return [str(fact["data"].get("body")) for fact in served.facts("inbox-coder")]
+
+    served.until("the message", lambda: "over the own port" in sent())
 
 
 def test_viewer(served: Served, chromium: Chromium) -> None:

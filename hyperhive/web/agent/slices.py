@@ -100,12 +100,12 @@ def earliest(part: Slice) -> int | None:
 class Frame:
     """What a slice is shown in."""
 
-    base: str
-    """Of the page's own addresses."""
     turns: Sequence[Turn]
     """Newest first, from the one that ran at `earliest`."""
     status: str | None
     """Of the running turn."""
+    errors: int
+    """In all that is kept of the stream."""
     whole: bool
     """Whether the newest turns' heads are wanted, too, whether the slice has something of them or not."""
 
@@ -133,7 +133,7 @@ def write_slice(part: Slice, frame: Frame) -> str:
             }
         )
     heads = [{**turn_row(shown[number]), "status": frame.status} for number in sorted(shown)]
-    return TEMPLATES.get_template("agent/stream.html").render(rows=rows, heads=heads, part=part, base=frame.base)
+    return TEMPLATES.get_template("agent/stream.html").render(rows=rows, heads=heads, part=part, frame=frame)
 
 
 def turn_row(turn: Turn) -> dict[str, Any]:

@@ -12,7 +12,7 @@ const RUN_SHOWN = 2;
 const RUN_LEAST = 5; // so many calls in a row, of a turn that has ended, are folded
 
 export class Turns {
-  /** `onLocked(error)`; `onErrors(count)` hears how many errors are among what is shown. */
+  /** `onLocked(error)`; `onErrors(count)` hears how many errors the stream has. */
   constructor(base, { onLocked = () => {}, onErrors = () => {} } = {}) {
     Object.assign(this, { base, onLocked, onErrors });
     this.kind = "";
@@ -112,6 +112,7 @@ export class Turns {
     for (const [name, value] of Object.entries(wanted)) given.set(name, value);
     const response = await ask(`${this.base}/stream?${given}`, { headers: { Accept: "text/html" } });
     const slice = parse(await response.text()).querySelector(".slice");
+    this.onErrors(Number(slice.dataset.errors));
     return { slice, first: Number(slice.dataset.first), last: Number(slice.dataset.last) };
   }
 
@@ -208,7 +209,6 @@ export class Turns {
     }
     for (const tool of this.place.querySelectorAll("[data-tool]")) took(tool);
     this.fold();
-    this.onErrors(this.place.querySelectorAll(".is-error, [data-failed]").length);
   }
 
   /** Folds the rest of a long run of calls that went well, in turns that have ended. */
