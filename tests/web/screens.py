@@ -91,6 +91,38 @@ def picture(browser: Browser, stage: Stage, name: str, scheme: str, width: int) 
     context.close()
 
 
+def states(browser: Browser, stage: Stage, scheme: str) -> None:
+    """Take a picture of what asks, fails and waits: a frozen hive, before it destroys and cancels; a refusal."""
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900}, color_scheme="light" if scheme == "light" else "dark"
+    )
+    page = context.new_page()
+    page.goto(f"{stage.home}/#login={TOKEN}")
+    page.wait_for_selector("#connection[data-live=live]")
+    page.wait_for_selector(".approval .diff mark")
+    page.click("[data-opens=cancel-31]")
+    page.click("[data-opens=destroy-reviewer]")
+    page.fill("#wipe-reviewer", "revie")
+    page.click("[data-opens=ask-agent]")
+    page.fill("#request-spawn [name=name]", "coder")
+    page.fill("#request-spawn [name=prompt]", "you write code.")
+    page.click("#request-spawn button")
+    page.wait_for_selector("#request-spawn [data-error]:not([hidden])")
+    page.click("#freeze button")
+    page.wait_for_selector("#thaw")
+    page.evaluate("document.activeElement.blur()")
+    page.focus("#note-2")
+    page.mouse.move(0, 0)
+    page.evaluate("scrollTo(0, 0)")
+    page.wait_for_function(
+        "() => document.getAnimations().every(one => one.effect.getTiming().iterations === Infinity)"
+    )
+    page.screenshot(path=PLACE / f"states-{scheme}-1280.png", full_page=True)
+    page.click("#thaw button")
+    page.wait_for_selector("#freeze")
+    context.close()
+
+
 def looked_back(browser: Browser, stage: Stage, width: int) -> None:
     """Take a picture of the past: the window alone, at a crash."""
     phone = width < 600
@@ -115,6 +147,8 @@ def main() -> None:
             for scheme in ("dark", "light"):
                 for width in (1280, 360):
                     picture(browser, stage, "dashboard", scheme, width)
+            for scheme in ("dark", "light"):
+                states(browser, stage, scheme)
         with staged(scene.fresh()) as stage:
             for scheme in ("dark", "light"):
                 picture(browser, stage, "fresh", scheme, 1280)

@@ -347,6 +347,27 @@ def test_viewer(served: Served, chromium: Chromium) -> None:
     assert tab.trouble == []
 
 
+def test_journal_without_motion(served: Served, coder: Speaker, chromium: Chromium) -> None:
+    """The journal opens in place, at its newest line, and closes at esc; for whoever wants it still, nothing moves."""
+    tab = opened(chromium, served, reduced_motion="reduce")
+    page = tab.page
+    coder.report("turn_started", ids=[])
+    coder.report("status", status="thinking", text="still")
+    page.wait_for_selector(".agent-bar .state >> text=thinking")
+    page.click("[data-opens=journal]")
+    page.wait_for_selector("#journal .lines[data-read] >> text=coder")
+    so(
+        page,
+        "(one => one.scrollTop + one.clientHeight >= one.scrollHeight - 2)(document.querySelector('#journal pre'))",
+    )
+    assert page.evaluate("document.getAnimations().length") == 0
+    page.keyboard.press("Escape")
+    assert page.locator("#journal").is_hidden()
+    coder.report("turn_ended", ok=True)
+    page.wait_for_selector("#interrupt button:disabled")
+    assert tab.trouble == []
+
+
 @pytest.mark.parametrize("width", [320, 360, 600, 760, 1040, 1280])
 def test_nothing_sticks_out(served: Served, coder: Speaker, chromium: Chromium, width: int) -> None:
     """Nothing scrolls sideways, at any width, whatever long words an agent writes."""
