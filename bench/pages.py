@@ -108,6 +108,7 @@ async def _measure(running: Daemon) -> None:
     port = int(running.ask("urls")["urls"]["home"].rpartition(":")[2].rstrip("/"))
     token = (Path(running.data) / "token").read_text().strip()
     process = psutil.Process(running.process.pid)
+    alone = process.memory_info().rss / 1_048_576
     pages = [Page(port, token) for _ in range(PAGES)]
     tasks = [asyncio.create_task(page.run()) for page in pages]
     while not all(page.fetched for page in pages):  # noqa: ASYNC110 - a hundred pages have no event together
@@ -128,7 +129,8 @@ async def _measure(running: Daemon) -> None:
     fetches = (sum(page.fetched for page in pages) - fetched) / took
     memory = process.memory_info().rss / 1_048_576
     note(f"{PAGES} open pages, {number(EVENTS / took)} events/s: {number(busy * 100)} % of a processor")
-    note(f"they fetch {number(fetches)} times a second; the daemon has {number(memory)} MiB")
+    note(f"they fetch {number(fetches)} times a second")
+    note(f"the daemon has {number(memory)} MiB with them, {number(alone)} without")
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
