@@ -6,6 +6,7 @@ is never used again, and golden logs of every release keep it so.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -56,9 +57,18 @@ class BadData(Exception):  # noqa: N818
 
 
 _encode = msgspec.json.Encoder().encode
-_DECODERS: dict[str, Callable[[str | bytes], Any]] = {
-    name: msgspec.json.Decoder(cls).decode for name, cls in TYPES.items()
-}
+
+
+class _Decoders(dict[str, Callable[[str | bytes], Any]]):
+    """How the data of each type is read; a type of another release is upcast, or raises `UnknownType`."""
+
+    def __missing__(self, type_name: str) -> Callable[[str | bytes], Any]:
+        return functools.partial(_upcast, type_name)
+
+
+DECODERS = _Decoders({name: msgspec.json.Decoder(cls).decode for name, cls in TYPES.items()})
+"""By type, for who decodes many: they raise `UNREADABLE`."""
+UNREADABLE = (UnknownType, BadData, msgspec.MsgspecError, UnicodeDecodeError)
 
 
 def encode(event: Any) -> bytes:
@@ -70,9 +80,9 @@ def encode(event: Any) -> bytes:
     type_name = type(event).__name__
     try:
         data = _encode(event)
-        if _DECODERS[type_name](data) == event:
+        if DECODERS[type_name](data) == event:
             return data
-    except (KeyError, ValueError, OverflowError, TypeError, RecursionError) as error:
+    except (UnknownType, ValueError, OverflowError, TypeError, RecursionError) as error:
         raise BadData(f"a {type_name} that the log cannot keep: {error!r}") from error
     raise BadData(f"a {type_name} that the log cannot keep: it would be read as another one")
 
@@ -82,13 +92,15 @@ def decode(type_name: str, data: str | bytes) -> Any:
 
     Raises `UnknownType` for a type of a newer release, `BadData` where the data does not fit its type.
     """
-    decoder = _DECODERS.get(type_name)
     try:
-        if decoder is not None:
-            return decoder(data)
-        return _upcast(type_name, data)
+        return DECODERS[type_name](data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise BadData(f"the data of a {type_name} does not fit: {error}") from error
+        raise misfit(type_name, error) from error
+
+
+def misfit(type_name: str, error: Exception) -> BadData:
+    """Say in this room's words what a decoder raised."""
+    return error if isinstance(error, BadData) else BadData(f"the data of a {type_name} does not fit: {error}")
 
 
 def _upcast(type_name: str, data: str | bytes) -> Any:

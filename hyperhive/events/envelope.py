@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 import attrs
+import msgspec
 
 
 class Role(enum.StrEnum):
@@ -71,10 +72,11 @@ class Cause(NamedTuple):
     """The first fact of the whole chain."""
 
 
-class Recorded(NamedTuple):
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     """A fact in its envelope, as the log keeps it.
 
-    A named tuple and not an attrs class: a replay makes millions, and a tuple is made four times as fast.
+    A struct and no attrs class: a replay makes millions, and a struct is made in a fifth of the time. Nothing in it
+    refers back to it, so that there is nothing in it for the garbage collector.
     """
 
     position: int
@@ -91,6 +93,11 @@ class Recorded(NamedTuple):
     causation: int | None
     """The position of the fact that directly led to this one."""
     event: Any
+
+    @property
+    def envelope(self) -> tuple[object, ...]:
+        """All but the event, as the hash covers it."""
+        return msgspec.structs.astuple(self)[:-1]
 
     @property
     def cause(self) -> Cause:

@@ -6,8 +6,10 @@ that has just been archived; nothing is held open for it.
 
 from __future__ import annotations
 
+import operator
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
@@ -21,16 +23,47 @@ from hyperhive.events.segments import Kept, Segments
 
 END = 2**62
 
-Row = tuple[Any, ...]
-"""Position, stream, version, type, at, actor, correlation, causation, data (JSON, text or bytes), and the hash where it
-was asked for."""
+_PAGE = 128
+"""Facts that are taken from SQLite at once; one is at most some 64 KiB."""
 
-PLAIN = f"position, stream, version, type, at + {AT_ZERO}, actor, position - correlation, position - causation, data"
+Row = tuple[Any, ...]
+"""Position, stream, version, type, at, actor, correlation, causation, data (JSON), and the hash where it was asked for.
+"""
+
+# The data as the bytes that it is in the file: no string is made of what is decoded next.
+PLAIN = (
+    f"position, stream, version, type, at + {AT_ZERO}, actor, position - correlation, position - causation, "
+    "CAST(data AS BLOB)"
+)
 """The columns of a fact in the live file, with ids for names: for `Rows.named`."""
+
+
+def paged(found: Iterator[Row], take: Callable[[Iterable[Row], list[Any]], None]) -> Iterator[list[Any]]:
+    """Yield pages of what ``take`` makes of rows; those before one that cannot be read come before its error."""
+    trouble: Exception | None = None
+    while trouble is None:
+        page: list[Any] = []
+        try:
+            take(islice(found, _PAGE), page)
+        except (LogDamaged, sqlite3.Error) as error:
+            trouble = error
+        if page:
+            yield page
+        elif trouble is None:
+            return
+    raise trouble
+
+
+def nameless(position: int, id_: object) -> LogDamaged:
+    """Say that a fact's names are lost."""
+    return LogDamaged(f"position {position}: nothing is named by the id {id_}")
 
 
 class Rows:
     """Reads a log behind an open connection."""
+
+    _position: Callable[[Any], int] = operator.itemgetter(0)
+    """Of what a page holds."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
@@ -43,19 +76,23 @@ class Rows:
 
         Raises `SegmentLost` where an archived one cannot be read, `LogDamaged` for one whose names are lost.
         """
+        return chain.from_iterable(self.pages(after, until, hashes=hashes))
+
+    def pages(self, after: int = 0, until: int = END, *, hashes: bool = False) -> Iterator[list[Any]]:
+        """Yield the same facts, many at a time: for who reads all of a log. Raises as `between` does."""
         while after < until:
-            began = after
+            began, position = after, self._position
             segment = self.segments.holding(after + 1)
-            rows = (
+            pages = (
                 self._live(after, until, hashes=hashes)
                 if segment is None
                 else self._archived(segment, after, until, hashes=hashes)
             )
-            for row in rows:
-                if row[0] != after + 1 and segment is None and self.segments.holding(after + 1) is not None:
+            for page in pages:
+                if position(page[0]) != after + 1 and segment is None and self.segments.holding(after + 1) is not None:
                     break
-                yield row
-                after = row[0]
+                yield page
+                after = position(page[-1])
             else:
                 if segment is None:
                     return
@@ -75,29 +112,36 @@ class Rows:
 
     def named(self, found: Iterable[Row]) -> Iterator[Row]:
         """Yield facts of the live file with the names for their ids. Raises `LogDamaged`."""
+        return chain.from_iterable(paged(iter(found), self._name))
+
+    def _name(self, found: Iterable[Row], page: list[Any]) -> None:
         streams, names = self._streams, self._names
         position = 0
         try:
             for position, stream, version, type_, at, actor, *rest in found:
-                yield (position, streams[stream], version, names[type_], at, names[actor], *rest)
+                page.append((position, streams[stream], version, names[type_], at, names[actor], *rest))
         except KeyError as error:
-            raise LogDamaged(f"position {position}: nothing is named by the id {error}") from None
+            raise nameless(position, error) from None
 
-    def _live(self, after: int, until: int, *, hashes: bool) -> Iterator[Row]:
+    def _live(self, after: int, until: int, *, hashes: bool) -> Iterator[list[Any]]:
+        return paged(self.selected(after, until, hashes=hashes), self._name)
+
+    def selected(self, after: int, until: int, *, hashes: bool = False) -> Iterator[Row]:
+        """Return facts of the live file as they stand there, with ids for names."""
         sql = (
             f"SELECT {PLAIN}{', hash' if hashes else ''} FROM facts"  # noqa: S608 - ours
             " WHERE position > ? AND position <= ? ORDER BY position"
         )
-        return self.named(self.connection.execute(sql, (after, until)))
+        return self.connection.execute(sql, (after, until))
 
-    def _archived(self, segment: Kept, after: int, until: int, *, hashes: bool) -> Iterator[Row]:
+    def _archived(self, segment: Kept, after: int, until: int, *, hashes: bool) -> Iterator[list[Any]]:
         opened = self.segments.open(segment)
         for number in range(opened.frame_of(after + 1), len(opened)):
             first, _ = opened.bounds(number)
             if first > until:
                 return
             found = self.frame(segment, number, hashes=hashes)
-            yield from found[max(0, after + 1 - first) : max(0, until + 1 - first)]
+            yield from filter(None, [found[max(0, after + 1 - first) : max(0, until + 1 - first)]])
 
     def frame(self, segment: Kept, number: int, *, hashes: bool = False) -> list[Row]:
         """Return the facts of one frame of a segment. Raises `SegmentLost`."""

@@ -121,7 +121,7 @@ class History:
 
     def _facts(self, condition: str, parameters: tuple[object, ...]) -> list[Recorded]:
         rows = self._connection.execute(f"SELECT {_COLUMNS} FROM events {condition}", parameters)  # noqa: S608
-        return [Recorded._make((*row[:8], codec.decode(row[3], row[8]))) for row in rows]
+        return [Recorded(*(*row[:8], codec.decode(row[3], row[8]))) for row in rows]
 
     def decided(self, limit: int) -> list[Approval]:
         """Return the approvals that were decided last, the newest first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from hyperhive.events.envelope import Recorded
 from hyperhive.projections.agents import AGENTS
@@ -13,7 +13,7 @@ from hyperhive.projections.freeze import FREEZE
 from hyperhive.projections.identity import IDENTITY
 from hyperhive.projections.messages import MESSAGES
 from hyperhive.projections.operators import OPERATORS
-from hyperhive.projections.projection import Fold, Key, Projection, Row, Rows, Sweep
+from hyperhive.projections.projection import Bulk, Fold, Key, Projection, Row, Rows, Sweep
 from hyperhive.projections.questions import QUESTIONS
 from hyperhive.projections.sequences import SEQUENCES
 from hyperhive.projections.sessions import SESSIONS
@@ -90,13 +90,55 @@ class Hive:
         return changed
 
     def fold_all(self, facts: Iterable[Recorded]) -> None:
-        """Take many facts in, for those who do not mirror the changes: `fold` without the list of them."""
-        folds, none = self._folds, ()
+        """Take many facts in, for those who do not mirror the changes: it leaves the rows that `fold` leaves, sooner.
+
+        Where a fact cannot be folded, or the iterator raises, the hive is of no more use.
+        """
+        bulk = _Bulk(self._folds)
         recorded = None
         for recorded in facts:
-            for projection, rows, fold in folds.get(type(recorded.event), none):
-                is_open = projection.is_open
-                for key, row in fold(rows, recorded):
-                    _apply(is_open, rows, key, row)
+            bulk[type(recorded.event)](recorded)
+        bulk.settle()
         if recorded is not None:
             self.position = recorded.position
+
+
+Take = Callable[[Recorded], None]
+
+
+class _Bulk(dict[type, Take]):
+    """Who takes a fact of each type while many are folded."""
+
+    def __init__(self, folds: Mapping[type, list[tuple[Projection, Rows, Fold]]]) -> None:
+        super().__init__()
+        self._stepwise = folds
+        self._bulks: dict[str, Bulk] = {}
+
+    def __missing__(self, event: type) -> Take:
+        takes = [self._taking(event, *each) for each in self._stepwise.get(event, ())]
+
+        def each(recorded: Recorded) -> None:
+            for take in takes:
+                take(recorded)
+
+        self[event] = takes[0] if len(takes) == 1 else each
+        return self[event]
+
+    def _taking(self, event: type, projection: Projection, rows: Rows, fold: Fold) -> Take:
+        bulk = self._bulks.get(projection.name)
+        if bulk is None and projection.bulk is not None:
+            bulk = self._bulks[projection.name] = projection.bulk(rows)
+        if bulk is not None and event in bulk.folds:
+            return bulk.folds[event]
+
+        def step(recorded: Recorded) -> None:
+            if bulk is not None:
+                bulk.settle()
+            for key, row in fold(rows, recorded):
+                _apply(projection.is_open, rows, key, row)
+
+        return step
+
+    def settle(self) -> None:
+        for bulk in self._bulks.values():
+            bulk.settle()

@@ -7,7 +7,7 @@ manager. So no message can be forgotten between a fact and its telling.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from harness.wire import MANAGER, OPERATOR, SYSTEM
 from hyperhive.events import agents, approvals, egress, hive, messages, questions, turns
@@ -69,16 +69,20 @@ def _helper(recorded: Recorded, event: str, *, to: str = MANAGER, **detail: obje
 
 
 def _sent(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
-    event = recorded.event
-    row = Message(
+    return (((recorded.event.to, recorded.position), _message(recorded)),)
+
+
+def _message(recorded: Recorded, *, deliveries: int = 0) -> Message:
+    event: messages.MessageSent = recorded.event
+    return Message(
         to=event.to,
         id=recorded.position,
         sender=event.sender,
         body=event.body,
         at=recorded.at,
         correlation=recorded.correlation,
+        deliveries=deliveries,
     )
-    return (((event.to, recorded.position), row),)
 
 
 def _each(*, stamp: str) -> Fold:
@@ -235,6 +239,56 @@ def _forgotten(_rows: Rows, recorded: Recorded) -> Iterable[Change]:
     return [(Sweep(column, before), None) for column in CLOSINGS]
 
 
+class _Mail:
+    """Inboxes while many facts are folded: what is sent and acknowledged in between never becomes a row."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._sent: dict[str, dict[int, list[Recorded]]] = {}
+        """By recipient and id: what sent it, and each hand-over since."""
+        self.folds: dict[type, Callable[[Recorded], None]] = {
+            messages.MessageSent: self._send,
+            messages.MessagesHandedOver: self._hand_over,
+            messages.MessagesAcknowledged: self._acknowledge,
+        }
+
+    def _send(self, recorded: Recorded) -> None:
+        to = recorded.event.to
+        if (inbox := self._sent.get(to)) is None:
+            inbox = self._sent[to] = {}
+        inbox[recorded.position] = [recorded]
+
+    def _hand_over(self, recorded: Recorded) -> None:
+        event: messages.MessagesHandedOver = recorded.event
+        inbox = self._sent.get(event.to, _NONE)
+        earlier = False
+        for id_ in event.ids:
+            if (sent := inbox.get(id_)) is None:
+                earlier = True
+            elif sent[-1] is not recorded:  # which may name it twice
+                sent.append(recorded)
+        if earlier:
+            for key, row in _handed_over(self._rows, recorded):
+                self._rows.put(key, row)
+
+    def _acknowledge(self, recorded: Recorded) -> None:
+        event: messages.MessagesAcknowledged = recorded.event
+        inbox = self._sent.get(event.to, _NONE)
+        for id_ in event.ids:
+            if inbox.pop(id_, None) is None:
+                self._rows.drop((event.to, id_))
+
+    def settle(self) -> None:
+        """Make rows of the mail that is still there."""
+        left = [sent for inbox in self._sent.values() for sent in inbox.values()]
+        for sent, *handed in sorted(left, key=lambda each: each[0].position):
+            self._rows.put((sent.event.to, sent.position), _message(sent, deliveries=len(handed)))
+        self._sent.clear()
+
+
+_NONE: dict[int, list[Recorded]] = {}
+
+
 CLOSINGS = ("delivered_at", "discarded_at")
 """What closes a message; so many days later it is forgotten."""
 
@@ -244,6 +298,7 @@ MESSAGES = Projection(
     key=("to", "id"),
     is_open=is_open,
     by_arrival=True,
+    bulk=_Mail,
     swept=CLOSINGS,
     folds={
         hive.MessagesForgotten: _forgotten,

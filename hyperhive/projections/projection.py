@@ -10,7 +10,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 import msgspec
@@ -87,6 +87,21 @@ class Rows(dict[Key, Row]):
                 del self._groups[key[0]]
 
 
+class Bulk(Protocol):
+    """A projection's rows while many facts are folded that nobody mirrors.
+
+    Most of what an agent at work does is overwritten by what it does next; it need not become a row meanwhile. A fact
+    whose type is not in ``folds`` is folded as always, after `settle`.
+    """
+
+    @property
+    def folds(self) -> Mapping[type, Callable[[Recorded], None]]:
+        """What it takes, by type."""
+
+    def settle(self) -> None:
+        """Leave in the rows what the projection's own folds would have left there."""
+
+
 def _is_packed(annotation: Any) -> bool:
     if isinstance(annotation, types.UnionType):
         return any(map(_is_packed, typing.get_args(annotation)))
@@ -107,6 +122,8 @@ class Projection:
     folds: Mapping[type, Fold]
     is_open: Callable[[Row], bool] = _always
     """Whether a row is still read by decisions and live views; a closed one is read from the table."""
+    bulk: Callable[[Rows], Bulk] | None = None
+    """How many facts at once are folded, where that pays; the rows come out the same."""
     swept: tuple[str, ...] = ()
     """The columns that a `Sweep` may name; each has an index, so that a sweep costs what it takes."""
     by_arrival: bool = False

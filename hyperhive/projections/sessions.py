@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from hyperhive.events import agents, messages, turns
 from hyperhive.events.envelope import Recorded
@@ -50,6 +50,8 @@ class Session(FrozenRow, frozen=True, kw_only=True):
 
 DAY = 86_400_000_000
 """In microseconds."""
+_AT_ONCE = 16
+"""Reports of one harness that are taken together where many facts are folded."""
 
 
 def spent_on(row: Session | None, at: int) -> float:
@@ -62,10 +64,10 @@ def _row(rows: Rows, recorded: Recorded) -> Session:
     return rows.get(name) or Session(agent=name)
 
 
-def _harness_started(rows: Rows, recorded: Recorded) -> Iterable[Change]:
-    event = recorded.event
-    changed = evolve(
-        _row(rows, recorded),
+def _harness_started(row: Session, recorded: Recorded) -> Session:
+    event: turns.HarnessStarted = recorded.event
+    return evolve(
+        row,
         run=event.run,
         version=event.version,
         failed_servers=(),
@@ -75,52 +77,127 @@ def _harness_started(rows: Rows, recorded: Recorded) -> Iterable[Change]:
         status_text=None,
         status_at=recorded.at,
     )
-    return ((event.agent, changed),)
 
 
-def _turn_started(rows: Rows, recorded: Recorded) -> Iterable[Change]:
-    changed = evolve(
-        _row(rows, recorded),
+def _turn_started(row: Session, recorded: Recorded) -> Session:
+    return evolve(
+        row,
         turn=recorded.position,
         turn_correlation=recorded.correlation,
         status="thinking",
         status_text=None,
         status_at=recorded.at,
     )
-    return ((changed.agent, changed),)
 
 
-def _turn_ended(rows: Rows, recorded: Recorded) -> Iterable[Change]:
-    event: turns.TurnEnded = recorded.event
-    row = _row(rows, recorded)
-    changed = evolve(
+def _turn_ended(row: Session, recorded: Recorded) -> Session:
+    return _turns_ended(row, (recorded,))
+
+
+def _turns_ended(row: Session, ended: Sequence[Recorded]) -> Session:
+    """Take turns that ended one after the other: each adds to the totals, the last says what is so now."""
+    session_id, needs_login, failed = row.session_id, row.needs_login, row.failed_turns
+    cost, day, spent = row.cost_usd, row.spent_day, row.spent_usd
+    read, written = row.input_tokens, row.output_tokens
+    cached, caching = row.cache_read_tokens, row.cache_creation_tokens
+    for recorded in ended:
+        event: turns.TurnEnded = recorded.event
+        session_id = event.session_id or session_id
+        needs_login = needs_login and not event.ok
+        failed += not event.ok
+        cost += event.cost_usd
+        read += event.input_tokens
+        written += event.output_tokens
+        cached += event.cache_read_tokens
+        caching += event.cache_creation_tokens
+        today = recorded.at // DAY
+        spent = event.cost_usd + (spent if today == day else 0.0)
+        day = today
+    return evolve(
         row,
         turn=None,
         turn_correlation=None,
         status="idle",
         status_text=None,
-        status_at=recorded.at,
-        session_id=event.session_id or row.session_id,
-        needs_login=row.needs_login and not event.ok,
-        turns=row.turns + 1,
-        failed_turns=row.failed_turns + (not event.ok),
-        cost_usd=row.cost_usd + event.cost_usd,
-        input_tokens=row.input_tokens + event.input_tokens,
-        output_tokens=row.output_tokens + event.output_tokens,
-        cache_read_tokens=row.cache_read_tokens + event.cache_read_tokens,
-        cache_creation_tokens=row.cache_creation_tokens + event.cache_creation_tokens,
-        error=event.error,
-        spent_day=recorded.at // DAY,
-        spent_usd=spent_on(row, recorded.at) + event.cost_usd,
+        status_at=ended[-1].at,
+        session_id=session_id,
+        needs_login=needs_login,
+        turns=row.turns + len(ended),
+        failed_turns=failed,
+        cost_usd=cost,
+        input_tokens=read,
+        output_tokens=written,
+        cache_read_tokens=cached,
+        cache_creation_tokens=caching,
+        error=ended[-1].event.error,
+        spent_day=day,
+        spent_usd=spent,
     )
-    return ((event.agent, changed),)
 
 
-def _status_changed(rows: Rows, recorded: Recorded) -> Iterable[Change]:
-    event = recorded.event
-    row = _row(rows, recorded)
-    changed = evolve(row, status=event.status, status_text=event.text, status_at=recorded.at)
-    return ((event.agent, changed),)
+def _status_changed(row: Session, recorded: Recorded) -> Session:
+    event: turns.StatusChanged = recorded.event
+    return evolve(row, status=event.status, status_text=event.text, status_at=recorded.at)
+
+
+_REPORTS: dict[type, Callable[[Session, Recorded], Session]] = {
+    turns.HarnessStarted: _harness_started,
+    turns.TurnStarted: _turn_started,
+    turns.StatusChanged: _status_changed,
+    turns.TurnEnded: _turn_ended,
+}
+"""What a harness at work reports all the time."""
+
+
+def _reported(report: Callable[[Session, Recorded], Session]) -> Fold:
+    return lambda rows, recorded: ((recorded.event.agent, report(_row(rows, recorded), recorded)),)
+
+
+class _AtWork:
+    """Sessions while many facts are folded: what the end of a turn overwrites is left out, and totals are summed up."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._waiting: dict[str, list[Recorded]] = {}
+        """What each agent's harness has reported since its row was made."""
+        self.folds: dict[type, Callable[[Recorded], None]] = {
+            turns.HarnessStarted: self._begin,
+            turns.TurnStarted: self._wait,
+            turns.StatusChanged: self._wait,
+            turns.TurnEnded: self._wait,
+        }
+
+    def _wait(self, recorded: Recorded) -> None:
+        agent = recorded.event.agent
+        waiting = self._waiting.get(agent)
+        if waiting is None:
+            waiting = self._waiting[agent] = []
+            self._rows.put(agent, _row(self._rows, recorded))  # the rows keep the order of their first facts
+        waiting.append(recorded)
+        if len(waiting) >= _AT_ONCE:
+            self._take(agent, waiting)
+
+    def _begin(self, recorded: Recorded) -> None:
+        self._wait(recorded)
+        agent = recorded.event.agent
+        self._take(agent, self._waiting[agent])
+
+    def _take(self, agent: str, waiting: list[Recorded]) -> None:
+        row = self._rows[agent]
+        ended = [recorded for recorded in waiting if type(recorded.event) is turns.TurnEnded]
+        after = 0
+        if ended:
+            row, after = _turns_ended(row, ended), waiting.index(ended[-1]) + 1
+        for recorded in waiting[after:]:
+            row = _REPORTS[type(recorded.event)](row, recorded)
+        self._rows.put(agent, row)
+        waiting.clear()
+
+    def settle(self) -> None:
+        """Make the rows what they are after all that was reported."""
+        for agent, waiting in self._waiting.items():
+            self._take(agent, waiting)
+        self._waiting.clear()
 
 
 def _set(field: str, source: str) -> Fold:
@@ -156,11 +233,9 @@ SESSIONS = Projection(
     row=Session,
     key=("agent",),
     revision=2,
+    bulk=_AtWork,
     folds={
-        turns.HarnessStarted: _harness_started,
-        turns.TurnStarted: _turn_started,
-        turns.TurnEnded: _turn_ended,
-        turns.StatusChanged: _status_changed,
+        **{event: _reported(report) for event, report in _REPORTS.items()},
         turns.ModelChanged: _set("model", "model"),
         turns.ModelChosen: _set("chosen_model", "model"),
         turns.SessionLost: _set("session_id", "actual"),

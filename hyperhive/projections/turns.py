@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from hyperhive.events import agents, turns
 from hyperhive.events.envelope import Recorded
-from hyperhive.projections.projection import Change, FrozenRow, Projection, Rows, evolve
+from hyperhive.projections.projection import Change, Fold, FrozenRow, Projection, Rows, evolve
 
 CUT_OFF = "cut_off"
 """The kind of error of a turn whose container or harness went away under it."""
@@ -46,13 +46,12 @@ def _started(rows: Rows, recorded: Recorded) -> Iterable[Change]:
     if last is not None:
         ended = _cut_off(last, recorded.at) if last.ok is None else last
         changes.append(((name, last.number), evolve(ended, newest=False)))
-    row = Turn(
-        agent=name,
-        number=last.number + 1 if last is not None else 1,
-        position=recorded.position,
-        started_at=recorded.at,
-    )
+    row = _begun(recorded, last.number + 1 if last is not None else 1)
     return [*changes, ((name, row.number), row)]
+
+
+def _begun(recorded: Recorded, number: int) -> Turn:
+    return Turn(agent=recorded.event.agent, number=number, position=recorded.position, started_at=recorded.at)
 
 
 def _ended(rows: Rows, recorded: Recorded) -> Iterable[Change]:
@@ -92,22 +91,69 @@ def is_newest(row: Turn) -> bool:
     return row.newest
 
 
+_ENDINGS: dict[type, Fold] = {
+    turns.TurnEnded: _ended,
+    turns.HarnessStarted: _silenced,
+    agents.KillSucceeded: _silenced,
+    agents.KillFailed: _silenced,
+    agents.RestartFailed: _silenced,
+    agents.RebuildFailed: _silenced,
+    agents.DestroyFailed: _silenced,
+    agents.DestroySucceeded: _silenced,
+    agents.ContainerCrashed: _silenced,
+    agents.ContainerLost: _silenced,
+}
+"""What ends a turn that runs."""
+
+
+class _Newest:
+    """Turns while many facts are folded: only each agent's newest becomes a row, the ones before it are counted."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+        self._newest: dict[str, tuple[int, Recorded]] = {}
+        """How many turns each agent has begun meanwhile, and what began the newest."""
+        self._endings: dict[str, Recorded] = {}
+        """What ended it."""
+        self.folds: dict[type, Callable[[Recorded], None]] = {
+            turns.TurnStarted: self._start,
+            **dict.fromkeys(_ENDINGS, self._end),
+        }
+
+    def _start(self, recorded: Recorded) -> None:
+        agent = recorded.event.agent
+        before = self._newest.pop(agent, None)  # so that it stands last now, as its row will
+        self._newest[agent] = (1 if before is None else before[0] + 1, recorded)
+        self._endings.pop(agent, None)
+
+    def _end(self, recorded: Recorded) -> None:
+        agent = recorded.event.agent
+        if agent not in self._newest:
+            for key, row in _ENDINGS[type(recorded.event)](self._rows, recorded):
+                self._rows.put(key, row)
+        elif not getattr(recorded.event, "running", False):
+            self._endings.setdefault(agent, recorded)
+
+    def settle(self) -> None:
+        """Make the newest turns rows, in the place of those that were."""
+        for agent, (count, begun) in self._newest.items():
+            last = newest_turn(self._rows, agent)
+            if last is not None:
+                self._rows.drop((agent, last.number))
+            row = _begun(begun, count if last is None else last.number + count)
+            self._rows.put((agent, row.number), row)
+            if (ending := self._endings.get(agent)) is not None:
+                for key, ended in _ENDINGS[type(ending.event)](self._rows, ending):
+                    self._rows.put(key, ended)
+        self._newest.clear()
+        self._endings.clear()
+
+
 TURNS = Projection(
     name="turns",
     row=Turn,
     key=("agent", "number"),
     is_open=is_newest,
-    folds={
-        turns.TurnStarted: _started,
-        turns.TurnEnded: _ended,
-        turns.HarnessStarted: _silenced,
-        agents.KillSucceeded: _silenced,
-        agents.KillFailed: _silenced,
-        agents.RestartFailed: _silenced,
-        agents.RebuildFailed: _silenced,
-        agents.DestroyFailed: _silenced,
-        agents.DestroySucceeded: _silenced,
-        agents.ContainerCrashed: _silenced,
-        agents.ContainerLost: _silenced,
-    },
+    bulk=_Newest,
+    folds={turns.TurnStarted: _started, **_ENDINGS},
 )

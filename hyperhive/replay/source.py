@@ -107,11 +107,11 @@ class Source:
         """
         if until <= after:
             return
-        position, decode, new = after, codec.decode, tuple.__new__
+        position, decode = after, codec.decode
         try:
             for envelope, data, hash_ in chain.walked(self.path, after + 1, until):
                 position = envelope[0]
-                yield new(Recorded, (*envelope, decode(envelope[3], bytes(data)))), hash_
+                yield Recorded(*(*envelope, decode(envelope[3], bytes(data)))), hash_
         except ChainBroken as broken:
             raise Unreplayable(broken.position, broken.reason) from broken
         except codec.UnknownType as error:

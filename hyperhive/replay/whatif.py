@@ -233,13 +233,17 @@ class _Past:
         for number, event in enumerate(decided):
             if number < len(decision.facts):
                 fact = decision.facts[number]
-                changed = fact._replace(event=event, type=type(event).__name__, stream=event.stream)
+                changed = evolve(fact, event=event, type=type(event).__name__, stream=event.stream)
             else:
                 self._beyond += 1
-                changed = decision.facts[-1]._replace(
-                    position=self._beyond, event=event, type=type(event).__name__, stream=event.stream
+                changed = evolve(
+                    decision.facts[-1],
+                    position=self._beyond,
+                    event=event,
+                    type=type(event).__name__,
+                    stream=event.stream,
                 )
-            altered.append(changed if cause is None else changed._replace(causation=cause.causation))
+            altered.append(changed if cause is None else evolve(changed, causation=cause.causation))
         self._lost |= {fact.position for fact in decision.facts[len(decided) :]}
         if not _alike(on_record, decided):
             self._note(decision, Kind.CHANGED, instead=tuple(told(fact) for fact in altered))

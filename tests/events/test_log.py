@@ -87,8 +87,8 @@ class TestAppend:
         )
         log.commit()
         assert log.read(1, 2) == [root, caused]
-        assert root[:8] == (1, "agent-coder", 1, "SpawnRequested", AT, "operator", 1, None)
-        assert caused[:8] == (2, "inbox-coder", 1, "MessageSent", AT + 1, "manager", 1, 1)
+        assert root.envelope == (1, "agent-coder", 1, "SpawnRequested", AT, "operator", 1, None)
+        assert caused.envelope == (2, "inbox-coder", 1, "MessageSent", AT + 1, "manager", 1, 1)
 
     def test_chain_goes_on(self, log: Log) -> None:
         """A fact that follows from another one belongs to the same chain."""

@@ -87,10 +87,11 @@ def lived(path: Path, history: list[list[Step]]) -> int:
 
 
 def folded(path: Path, until: int) -> Hive:
-    """Fold a log from its beginning."""
+    """Fold a log from its beginning, fact by fact."""
     log, _ = database.open_hive(path)
     hive = Hive()
-    hive.fold_all(read(log.connection, until=until))
+    for recorded in read(log.connection, until=until):
+        hive.fold(recorded)
     log.close()
     return hive
 

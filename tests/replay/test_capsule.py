@@ -75,7 +75,7 @@ class TestMade:
         found = read(made(directories, facts=4))
         desk = Desk(directories.hive_db)
         facts = desk.log.read(AROUND - 4, AROUND + 4)
-        assert [row[:8] for row in found.facts] == [fact[:8] for fact in facts]
+        assert [row[:8] for row in found.facts] == [fact.envelope for fact in facts]
         assert (found.header.agent, found.header.around, found.header.redacted) == ("coder", AROUND, False)
         before, after = found.parts["before"][0], found.parts["after"][0]
         assert (before.position, after.position) == (AROUND - 1, AROUND)
