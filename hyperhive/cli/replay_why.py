@@ -15,6 +15,7 @@ from hyperhive.cli.terminal import safe, when, write, write_json
 
 if TYPE_CHECKING:
     from hyperhive.replay.past import Node
+    from hyperhive.replay.tool_calls import ToolCall
 
 
 @click.command(
@@ -33,7 +34,8 @@ def why(*, subject: str, everything: bool, file: Path | None, as_json: bool) -> 
     """Show what led to an event, and what followed from it.
 
     question:12, agent:coder and approval:3 mean the newest event about them. ~ marks a link that is not in the record
-    but follows from the order of events: nobody causes a crash, but somebody had started that container.
+    but follows from the order of events: nobody causes a crash, but somebody had started that container. So it does
+    the call of a tool (⚒), which the agent's own turn stream tells of as long as the host keeps it.
     """
     with opened(file) as past:
         root = past.why(subject, everything=everything)
@@ -57,7 +59,22 @@ def _plain(node: Node) -> dict[str, Any]:
         "asked": node.asked,
         "left_out": node.left_out,
         "more": node.more,
+        "tool_call": None if node.call is None else _call(node.call),
         "children": [_plain(child) for child in node.children],
+    }
+
+
+def _call(call: ToolCall) -> dict[str, Any]:
+    from hyperhive.events.envelope import rfc3339  # noqa: PLC0415 - heavy imports after --help
+
+    return {
+        "agent": call.agent,
+        "name": call.name,
+        "id": call.id,
+        "arguments": call.arguments,
+        "at": None if call.at is None else rfc3339(call.at),
+        "words": call.words,
+        "named": call.named,
     }
 
 
@@ -67,6 +84,11 @@ def _lines(node: Node, first: str, rest: str) -> Iterator[str]:
 
     if node.left_out:
         yield f"{rest}⋮ {node.left_out} or more causes are not shown"
+    if node.call is not None:
+        at = "        " if node.call.at is None else when(rfc3339(node.call.at))[11:]
+        told = "" if node.call.named else ", the newest that asks for this"
+        yield f"{first}~ ⚒  {at}  {safe(node.call.words)}  [{node.call.agent}'s turn stream{told}]"
+        first = rest
     mark = "▶ " if node.asked else "~ " if node.inferred else "  "
     # By role, since everybody's words may name anybody.
     yield f"{first}{mark}{node.position}  {when(rfc3339(node.at))[11:]}  {safe(node.words)}  [{node.actor}]"

@@ -14,6 +14,8 @@ import msgspec
 from hyperhive.events.log import read_only
 from hyperhive.events.stream_store import StreamEvent
 
+TOLD = 5_000
+"""Events that are looked through for a text."""
 _COLUMNS = "run, number, at, type, data, id"
 
 
@@ -45,6 +47,19 @@ class StreamReader:
         found = self._ask(lambda connection: list(_events(connection, "WHERE id = ?", (id_,))))
         return found[0] if found else None
 
+    def telling(self, text: str, type_: str, between: tuple[int, int], *, limit: int = TOLD) -> list[StreamEvent]:
+        """Return the events of a type that have a text in them and came between two moments, oldest first.
+
+        The moments are the host's, microseconds since 1970. At most so many of the stream's events are looked at.
+        """
+
+        def ask(connection: sqlite3.Connection) -> list[StreamEvent]:
+            first, last = (_id_at(connection, at) for at in between)
+            clause = "WHERE id > ? AND id <= ? AND type = ? AND instr(data, ?) ORDER BY id"
+            return list(_events(connection, clause, (first, min(last, first + limit), type_, text)))
+
+        return self._ask(ask)
+
     def newest_id(self) -> int:
         """Return the id of the newest event, 0 where there is none."""
 
@@ -69,7 +84,18 @@ class StreamReader:
                 raise
 
 
-def _events(connection: sqlite3.Connection, clause: str, values: tuple[int, ...]) -> Iterator[StreamEvent]:
+def _id_at(connection: sqlite3.Connection, at: int) -> int:
+    """Return the last id that came before a moment, by halves: what stands in a row's end is slow to read."""
+    low, high = connection.execute("SELECT coalesce(min(id), 1) - 1, coalesce(max(id), 0) FROM stream").fetchone()
+    while low < high:
+        middle = (low + high + 1) // 2
+        sql = "SELECT id, received_at FROM stream WHERE id <= ? ORDER BY id DESC LIMIT 1"
+        id_, received = connection.execute(sql, (middle,)).fetchone()
+        low, high = (middle, high) if received < at else (low, id_ - 1)
+    return int(low)
+
+
+def _events(connection: sqlite3.Connection, clause: str, values: tuple[int | str, ...]) -> Iterator[StreamEvent]:
     sql = f"SELECT {_COLUMNS} FROM stream {clause}"  # noqa: S608 - ours
     for run, number, at, type_, data, id_ in connection.execute(sql, values):
         yield StreamEvent(run=run, number=number, at=at, type=type_, data=msgspec.json.decode(data), id=id_)

@@ -8,6 +8,7 @@ from hyperhive.events.envelope import Recorded
 from hyperhive.replay.index import Index
 from hyperhive.replay.source import NotThere, Source
 from hyperhive.replay.telling import told
+from hyperhive.replay.tool_calls import ToolCall, ToolCalls
 
 DEEPEST = 40
 """Causes shown above a fact; of a longer chain the nearest ones, and its beginning."""
@@ -36,6 +37,8 @@ class Node:
     """How many causes between this and the fact above it are not shown."""
     more: bool = False
     """Whether more followed from it than is shown."""
+    call: ToolCall | None = None
+    """The call of a tool that stands between it and the turn above, as the agent's turn stream has it."""
     children: tuple[Node, ...] = ()
 
 
@@ -58,18 +61,34 @@ def subject_position(source: Source, subject: str, *, head: int) -> int:
 def why(source: Source, index: Index, position: int, *, everything: bool = False) -> Node:
     """Return the tree: from the first cause down to the fact, and on to what followed from it.
 
-    With ``everything`` also what else followed from each cause. Every fact shown was checked against the chain.
+    With ``everything`` also what else followed from each cause. Every fact shown was checked against the chain; the
+    calls of tools between them are from the streams of the agents beside the log.
     """
+    facts, root = _grown(source, index, position, everything=everything)
+    return _called(root, facts, ToolCalls(source.path))
+
+
+def _called(node: Node, facts: dict[int, Recorded], calls: ToolCalls, turn: Recorded | None = None) -> Node:
+    """Add the calls of tools, where a turn stands above."""
+    fact = facts[node.position]
+    children = tuple(_called(child, facts, calls, None if child.inferred else fact) for child in node.children)
+    return attrs.evolve(node, children=children, call=calls.of(fact, turn))
+
+
+def _grown(source: Source, index: Index, position: int, *, everything: bool) -> tuple[dict[int, Recorded], Node]:
     path = _path(source, position)
+    above = {link.fact.position: link.fact for link in path}
     if everything:
-        grown = _Tree(source, index, asked=position).grow(path[0].fact)
+        tree = _Tree(source, index, asked=position)
+        grown = tree.grow(path[0].fact)
         if _has(grown, position):
-            return grown
-    node = _Tree(source, index, asked=position).grow(path[-1].fact)
+            return tree.facts, grown
+    tree = _Tree(source, index, asked=position)
+    node = tree.grow(path[-1].fact)
     for link, below in zip(reversed(path[:-1]), reversed(path[1:]), strict=True):
         node = attrs.evolve(node, inferred=below.inferred, left_out=below.left_out)
         node = attrs.evolve(_node(link.fact), children=(node,))
-    return node
+    return above | tree.facts, node
 
 
 @attrs.frozen(kw_only=True)
@@ -136,6 +155,8 @@ class _Tree:
         self._source = source
         self._index = index
         self._asked = asked
+        self.facts: dict[int, Recorded] = {}
+        """What stands in it."""
 
     def grow(self, root: Recorded) -> Node:
         facts, inferred = {root.position: root}, set[int]()
@@ -156,6 +177,7 @@ class _Tree:
                 found += both[:room]
             facts |= self._source.facts(found)
             row = found
+        self.facts = facts
         cut.update(position for position in row if len(facts) >= MOST and self._index.followers(position, 1))
         return self._assembled(facts, below, inferred, cut)
 

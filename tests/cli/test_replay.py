@@ -23,6 +23,8 @@ from hyperhive.replay.store import beside
 from tests.cli.program import DEADLINE_SECONDS, PROGRAM, Program
 from tests.events.tampering import tamper
 from tests.replay.stories import folded, story
+from tests.replay.test_tool_calls import Session
+from tests.web.agent.said import assistant, tool
 
 
 @pytest.fixture
@@ -110,6 +112,21 @@ class TestWhy:
         told = json.loads(hyperhive("replay", "why", "question:1", "--json").out)
         assert told["position"] == at["wish"]
         assert hyperhive("replay", "why", "approval:3").code == 3
+
+    def test_tool_call(self, hyperhive: Program, at: dict[str, int]) -> None:
+        """The call of the tool stands between the turn and what came of it, marked as what the log does not have."""
+        asking = tool("t1", "mcp__hive__ask_operator", question="really?")
+        Session(hyperhive.data / "hive.sqlite").say(at["asked"], assistant(asking))
+        lines = hyperhive("replay", "why", "question:1").out.splitlines()
+        turn = next(number for number, line in enumerate(lines) if "manager began a turn" in line)
+        assert lines[turn + 1] == (
+            f"~ ⚒  00:00:{at['asked']:02}  manager called ask_operator (question really?)"
+            "  [manager's turn stream, the newest that asks for this]"
+        )
+        told = json.loads(hyperhive("replay", "why", "question:1", "--json").out)
+        call = told["children"][0]["children"][0]["tool_call"]
+        assert (call["name"], call["id"], call["arguments"]) == ("ask_operator", "t1", {"question": "really?"})
+        assert told["tool_call"] is None
 
 
 class TestBisect:

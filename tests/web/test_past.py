@@ -12,7 +12,11 @@ from typing import Any
 
 import pytest
 
+from harness.tools import Sent
 from hyperhive.commands.errors import Invalid, Unavailable
+from hyperhive.commands.messages import SendMessage
+from hyperhive.commands.reports import ReportTurnStarted
+from hyperhive.events.envelope import actor_of_agent
 from hyperhive.replay.past import Event, Node
 from hyperhive.web.past import reading, track
 from hyperhive.web.past.asking import read_asked
@@ -21,6 +25,10 @@ from hyperhive.web.past.reading import Reading
 from hyperhive.web.past.track import Lane, Look, Mark, Window, drawn, merged, window
 from hyperhive.web.site import site
 from tests.events.archived import archive, small
+from tests.language import DAWN
+from tests.replay.stories import SECOND
+from tests.replay.test_tool_calls import Session
+from tests.web.agent.said import assistant, result, tool
 from tests.web.seated import BOB, Seated, seated
 
 __all__ = ["small"]
@@ -242,6 +250,23 @@ class TestWays:
         assert positions("actor=daemon") == [2]
         assert positions("limit=1&before=3") == [2]
         assert told(there, "/api/past/events", "limit=1")["next"] == head
+
+    def test_tool_call_in_the_picture(self, there: Seated, hive_db: Path) -> None:
+        """Between a turn and what came of it stands the call of the tool, in the tree, the list and the JSON."""
+        there.dispatch(ReportTurnStarted(actor=actor_of_agent("coder"), agent="coder"))
+        there.dispatch(SendMessage(actor=actor_of_agent("coder"), to="operator", body="<b>done</b>"))
+        at, seconds = there.desk.hive.position, (there.desk.now - DAWN) / SECOND
+        session = Session(hive_db, "coder")
+        session.say(seconds, assistant(tool("t1", "mcp__hive__send", to="operator", body="<b>done</b>")))
+        session.say(seconds, result("t1", Sent(message_id=at).text()))
+        words = "coder called send (to operator, body &lt;b&gt;done&lt;/b&gt;)"
+        for how in ("tree", "list"):
+            body = there.ask("/page/past", query=f"at={at}&causes={how}").body.decode()
+            causes = body[body.index('id="causes"') :]
+            call = causes.index(words, causes.index("coder began a turn"))
+            assert "coder wrote to operator" in causes[call:]
+        body = there.ask("/page/past", query=f"at={at}&causes=json").body.decode()
+        assert "&#34;name&#34;: &#34;send&#34;" in body
 
     @pytest.mark.usefixtures("small")
     def test_archived_past_is_the_same(self, hive_db: Path) -> None:

@@ -31,7 +31,7 @@ def text(words: str) -> Data:
     return {"type": "text", "text": words}
 
 
-def tool(id_: str, name: str, **given: Any) -> Data:
+def tool(id_: str, name: str, /, **given: Any) -> Data:
     """Return a call."""
     return {"type": "tool_use", "id": id_, "name": name, "input": given}
 
