@@ -12,6 +12,7 @@ import attrs
 import msgspec
 
 from hyperhive.events import schema
+from hyperhive.events.cut import cut_off, lacking, read_what_is_left
 from hyperhive.events.damage import SegmentLost
 from hyperhive.events.hashing import GENESIS as GENESIS  # noqa: PLC0414 - where the chain begins
 from hyperhive.events.hashing import Envelope as Envelope  # noqa: PLC0414
@@ -59,6 +60,13 @@ class AnchorMissed(Exception):  # noqa: N818
         self.anchor = anchor
         self.position = anchor.position
         self.reason = reason
+
+
+OLDER = (
+    "an older release wrote the file; upgrade it first: a hive's own with `hyperhive db upgrade`, a copy as hive.sqlite"
+    " in a new directory with `hyperhive db upgrade --data-dir DIRECTORY`"
+)
+"""What to do about a file that has its facts in another table."""
 
 
 class ChainBroken(Exception):  # noqa: N818
@@ -113,26 +121,28 @@ def verify(path: Path, anchors: Iterable[Anchor] = ()) -> Verified:
     walk = Walk()
     try:
         with snapshot(connection):
-            for _ in _whole(connection, walk):
+            for _ in _whole(path, connection, walk):
                 for anchor in wanted.pop(walk.position, ()):
                     if anchor.hash != walk.head:
                         raise AnchorMissed(anchor, "another fact stands there now")
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of an error that quotes damaged bytes
-        raise ChainBroken(walk.position + 1, f"SQLite cannot read it: {error}") from error
+        raise ChainBroken(walk.position + 1, lacking(path, error)) from error
     finally:
         connection.close()
+    if (cut := cut_off(path)) is not None:
+        raise ChainBroken(walk.position + 1, f"{cut}; every event up to here is")
     if wanted:
         raise AnchorMissed(wanted[min(wanted)][0], f"the log ends at {walk.position} now")
     return Verified(count=walk.position, head=walk.head)
 
 
-def _whole(connection: sqlite3.Connection, walk: Walk) -> Iterator[None]:
+def _whole(path: Path, connection: sqlite3.Connection, walk: Walk) -> Iterator[None]:
     """Walk everything, a pause after each fact: segments, the live facts, and what the tables say of both."""
     segments = Segments(connection)
     for segment in kept(connection):
         yield from _archived(segments, segment, walk)
     old, whole = walk.position, walk
-    for envelope, data, hash_, previous in _read(walk, connection, f"{_SELECT} ORDER BY position"):
+    for envelope, data, hash_, previous in _read(path, walk, connection, f"{_SELECT} ORDER BY position"):
         if envelope[0] <= old:
             raise ChainBroken(envelope[0], "it is archived, and stands in the live file as well")
         before = whole.newest.get(envelope[1])
@@ -219,23 +229,25 @@ def walked(path: Path, first: int, last: int) -> Generator[tuple[Envelope, bytes
         walk = Walk(position=first - 1, head=hash_before(path, first))
         while walk.position < last:
             begun = walk.position
-            for envelope, data, hash_ in _some(connection, walk, last):
+            for envelope, data, hash_ in _some(path, connection, walk, last):
                 walk.step(envelope, data, hash_)
                 yield envelope, data, hash_
+                if walk.position == last:
+                    return  # a damaged page may go on with rows of any position
             if walk.position == begun:
                 raise ChainBroken(begun + 1, f"the file ends before it, and {last} was there")
     finally:
         connection.close()
 
 
-def _some(connection: sqlite3.Connection, walk: Walk, last: int) -> Iterator[tuple[Envelope, bytes, bytes]]:
+def _some(path: Path, connection: sqlite3.Connection, walk: Walk, last: int) -> Iterator[tuple[Envelope, bytes, bytes]]:
     """Yield the next facts: the rest of a frame, or a page of the live file."""
     begun = walk.position
     segments = Segments(connection)
     segment = segments.holding(begun + 1)
     if segment is None:
         sql = f"{_SELECT} WHERE position > ? AND position <= ? ORDER BY position LIMIT {PAGE}"
-        for envelope, data, hash_, _ in _read(walk, connection, sql, (begun, last)):
+        for envelope, data, hash_, _ in _read(path, walk, connection, sql, (begun, last)):
             yield envelope, data, hash_
         return
     try:
@@ -249,11 +261,12 @@ def hash_before(path: Path, position: int) -> bytes:
     """Return the hash before a position. Raises `ChainBroken`."""
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     try:
+        read_what_is_left(connection, path)
         found = Rows(connection).hash_at(position - 1)
     except SegmentLost as lost:
         raise ChainBroken(position - 1, lost.reason, after=lost.last) from None
     except sqlite3.DatabaseError as error:
-        raise ChainBroken(position - 1, f"SQLite cannot read it: {error}") from error
+        raise ChainBroken(position - 1, lacking(path, error)) from error
     finally:
         connection.close()
     if type(found) is not bytes:
@@ -265,19 +278,20 @@ def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
     connection.text_factory = bytearray  # so that a text which has become a blob (one bit in its header) shows
     connection.execute("PRAGMA busy_timeout=5000")
+    read_what_is_left(connection, path)
     try:
         tables = {bytes(name) for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         connection.close()
-        raise ChainBroken(1, f"SQLite cannot read it: {error}") from error
+        raise ChainBroken(1, lacking(path, error)) from error
     if b"facts" not in tables:
         connection.close()
-        raise ChainBroken(1, "the file is of an older release (hyperhive db upgrade), or no log")
+        raise ChainBroken(1, OLDER if b"events" in tables else "there is no log in this file")
     return connection
 
 
 def _read(
-    walk: Walk, connection: sqlite3.Connection, sql: str, parameters: tuple[int, ...] = ()
+    path: Path, walk: Walk, connection: sqlite3.Connection, sql: str, parameters: tuple[int, ...] = ()
 ) -> Iterator[tuple[Envelope, bytes, bytes, int | None]]:
     """Yield envelope, data, hash and the distance to the fact before in its stream."""
     names = _Texts(connection, "streams"), _Texts(connection, "names")
@@ -285,14 +299,14 @@ def _read(
         for row in connection.execute(sql, parameters):
             yield _checked(walk.position + 1, row, *names)
     except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter of an error that quotes damaged bytes
-        raise ChainBroken(walk.position + 1, f"SQLite cannot read it: {error}") from error
+        raise ChainBroken(walk.position + 1, lacking(path, error)) from error
 
 
 class _Texts(Names):
     """Names through a connection that gives the bytes of a text; what is no text is no name."""
 
     def __missing__(self, id_: int) -> str:
-        row = self._connection.execute(self._sql, (id_,)).fetchone()
+        row = self.look_up(id_)
         if row is None or not isinstance(row[0], bytearray):
             raise KeyError(id_)
         return self.setdefault(id_, row[0].decode())

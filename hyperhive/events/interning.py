@@ -26,9 +26,23 @@ class Names(dict[int, str]):
         super().__init__()
         self._connection = connection
         self._sql = f"SELECT name FROM {table} WHERE id = ?"  # noqa: S608 - ours
+        self._by_index = f"SELECT name FROM {table} INDEXED BY sqlite_autoindex_{table}_1 WHERE id = ?"  # noqa: S608
+
+    def look_up(self, id_: int) -> tuple[object] | None:
+        """Return what stands behind an id.
+
+        Where its page is lost, it is looked for in the index of the names: that grows by new names alone, and so lies
+        nearer to the beginning of a file that was cut off.
+        """
+        found: tuple[object] | None
+        try:
+            found = self._connection.execute(self._sql, (id_,)).fetchone()
+        except sqlite3.DatabaseError:
+            found = self._connection.execute(self._by_index, (id_,)).fetchone()
+        return found
 
     def __missing__(self, id_: int) -> str:
-        row = self._connection.execute(self._sql, (id_,)).fetchone()
+        row = self.look_up(id_)
         if row is None or not isinstance(row[0], str):
             raise KeyError(id_)
         self[id_] = row[0]

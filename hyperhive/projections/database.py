@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from hyperhive.events.cut import cut_off
 from hyperhive.events.log import Log, LogFailed, connect, failure_of, read_only
 from hyperhive.projections import mirror
 from hyperhive.projections.hive import Hive
@@ -36,6 +37,8 @@ def current_revision(path: Path) -> str | None:
             return None
         raise WrongRevision(f"{path} cannot be read: {error}") from error
     except sqlite3.DatabaseError as error:
+        if (cut := cut_off(path)) is not None:
+            raise WrongRevision(f"{path}: {cut}; `hyperhive replay at now --file` reads what is left") from error
         raise WrongRevision(f"{path} is not a hive's database: {error}") from error
     finally:
         connection.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hyperhive.events import chain, codec
 from hyperhive.events.chain import ChainBroken
+from hyperhive.events.cut import cut_off, lacking, read_what_is_left
 from hyperhive.events.damage import LogDamaged, SegmentLost
 from hyperhive.events.envelope import Recorded
 from hyperhive.events.log import read_only, release_at
@@ -53,10 +54,16 @@ class Source:
             raise NotThere(f"no log at {path}; name a hive's database with --file, or begin one: hyperhive serve")
         self.path = path
         self._connection = read_only(path)
+        read_what_is_left(self._connection, path)
+        self._cut = cut_off(path) is not None
         self.broken: Unreplayable | None = None
         """What is beyond the last position that can be read, in a file with a damaged page."""
         with self._reading(1):
-            self._connection.execute("SELECT position FROM facts LIMIT 0")
+            tables = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master")}
+        if "facts" not in tables:
+            self.close()
+            reason = f"{path}: {chain.OLDER}" if "events" in tables else f"there is no log in {path}"
+            raise Unreplayable(1, reason)
         self._rows = Rows(self._connection)
 
     def close(self) -> None:
@@ -66,6 +73,8 @@ class Source:
     @property
     def head(self) -> int:
         """The last position that can be read, 0 for a log without a fact; `broken` says whether there were more."""
+        if self.broken is None and self._cut:  # where half a page is there, SQLite takes the rest of it for zeros
+            self.broken = self._first_broken()
         if self.broken is None:
             try:
                 return int(self._connection.execute("SELECT coalesce(max(position), 0) FROM facts").fetchone()[0])
@@ -78,7 +87,7 @@ class Source:
         try:
             count = chain.verify(self.path).count
         except ChainBroken as broken:
-            return Unreplayable(broken.position, broken.reason)
+            return self._unreplayable(broken)
         return Unreplayable(count + 1, "SQLite cannot read on")
 
     def hash_at(self, position: int) -> bytes | None:
@@ -113,7 +122,7 @@ class Source:
                 position = envelope[0]
                 yield Recorded(*(*envelope, decode(envelope[3], bytes(data)))), hash_
         except ChainBroken as broken:
-            raise Unreplayable(broken.position, broken.reason) from broken
+            raise self._unreplayable(broken) from broken
         except codec.UnknownType as error:
             with self._reading(position):
                 release = release_at(self._connection, position)
@@ -169,6 +178,11 @@ class Source:
         with self._reading(1):
             return position_before(self._connection, at + 1)
 
+    def _unreplayable(self, broken: ChainBroken) -> Unreplayable:
+        cut = cut_off(self.path)
+        known = cut is None or cut in broken.reason
+        return Unreplayable(broken.position, broken.reason if known else f"{broken.reason}; {cut}")
+
     @contextlib.contextmanager
     def _reading(self, position: int) -> Iterator[None]:
         try:
@@ -178,7 +192,7 @@ class Source:
         except (LogDamaged, Unreadable) as damaged:
             raise Unreplayable(position, str(damaged)) from damaged
         except (sqlite3.Error, UnicodeDecodeError) as error:
-            raise Unreplayable(position, f"SQLite cannot read {self.path}: {error}") from error
+            raise Unreplayable(position, f"{self.path}: {lacking(self.path, error)}") from error
 
 
 def _text(data: str | bytes) -> str:

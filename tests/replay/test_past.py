@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from hyperhive.events import agents, codec
 from hyperhive.events.envelope import OPERATOR, Recorded
-from hyperhive.projections import sentences, views
+from hyperhive.projections import database, sentences, views
 from hyperhive.replay.changes import changes
 from hyperhive.replay.past import BadMoment, Filter, Kind, Node, NotThere, Past, Unreplayable
 from hyperhive.replay.store import beside, discard
@@ -363,21 +364,45 @@ class TestTrouble:
                 past.state(position)
             assert past.state(at["head"])["crashed"] == ["coder"]
 
-    def test_truncated(self, hive_db: Path) -> None:
-        """A file that was cut is told as such, and nothing else happens: SQLite opens none whose length is wrong."""
-        story(hive_db)
-        whole = hive_db.read_bytes()
-        for share in (1, 2, 3, 5):
-            hive_db.write_bytes(whole[: len(whole) * share // 10])
-            with pytest.raises(Unreplayable, match="cannot be read at position 1"):
-                opened(hive_db)
-
-    def test_any_page(self, hive_db: Path) -> None:
-        """Whichever page is lost: the first position that is gone is named, and all before it can be asked."""
+    @pytest.fixture
+    def long(self, hive_db: Path) -> Path:
+        """Write facts on many pages."""
         writer = Writer(hive_db)
         for number in range(300):
             writer.write(agents.ContainerReaped(agent="coder", reason=f"{number} " * 50))
         writer.close()
+        return hive_db
+
+    def test_cut_off(self, long: Path) -> None:
+        """Of a file that was cut off, which SQLite refuses as a whole, everything can be asked that is still there."""
+        whole, named = long.read_bytes(), []
+        for share in (0.05, 0.5, 0.7, 0.9, 0.99):
+            left = int(len(whole) * share)
+            long.write_bytes(whole[:left])
+            position = _first_lost(long, f"the file was cut off: {left} of its {len(whole)} bytes are there")
+            assert position is not None
+            named.append(position)
+            if position > 1:
+                with opened(long) as past:
+                    assert past.hive(position - 1).position == past.head == position - 1
+                    assert past.why(str(position - 1)).words.startswith("a container of coder that nobody owned")
+        assert named == sorted(named)
+        assert named[0] == 1
+        assert named[-1] > 100
+
+    def test_older(self, tmp_path: Path) -> None:
+        """A file from before facts had a table of their own: what to do about it, and that works."""
+        older = tmp_path / "hive.sqlite"
+        older.write_bytes(lzma.decompress((Path(__file__).parents[1] / "golden" / "0007.sqlite.xz").read_bytes()))
+        with pytest.raises(Unreplayable, match="an older release wrote the file; upgrade it first"):
+            Past(older)
+        database.upgrade(older)
+        with opened(older) as past:
+            assert past.hive(past.head).position == past.head > 0
+
+    def test_any_page(self, long: Path) -> None:
+        """Whichever page is lost: the first position that is gone is named, and all before it can be asked."""
+        hive_db = long
         whole, named = hive_db.read_bytes(), set()
         pages = len(whole) // 4_096
         for page in range(3, pages, max(1, pages // 12)):
@@ -399,7 +424,7 @@ class TestTrouble:
         assert [path.name for path in tmp_path.iterdir()] == ["diary"]
 
 
-def _first_lost(path: Path) -> int | None:
+def _first_lost(path: Path, why: str = "") -> int | None:
     """Ask for the newest state; return the position that is named as the first that cannot be read."""
     discard(beside(path))
     try:
@@ -407,5 +432,6 @@ def _first_lost(path: Path) -> int | None:
             past.state(past.position("now", now=NOW))
     except Unreplayable as broken:
         assert f"cannot be read at position {broken.position}: " in str(broken)  # noqa: PT017 - it need not be raised
+        assert why in str(broken)  # noqa: PT017 - as above
         return broken.position
     return None
