@@ -26,7 +26,7 @@ _SEGMENT_SECONDS = 120.0
     )
 )
 @click.option(
-    "--before", required=True, type=MOMENT, metavar="WHEN", help="An age (90d), an RFC 3339 time, or a position."
+    "--before", required=True, type=MOMENT, metavar="WHEN", help="An age (90d), a time as for replay, or a position."
 )
 @json_option
 @places

@@ -34,8 +34,8 @@ from hyperhive.cli.terminal import say, write, write_json
 def export(*, begin: tuple[str, int] | None, end: tuple[str, int] | None, redacted: bool, output: Path | None) -> None:
     """Write the log as JSON Lines, to stdout or a new file; also while the daemon runs.
 
-    WHEN is a position, an RFC 3339 time or an age (90d, 12h). The last line says how much there was, so that nothing
-    can be missing unseen.
+    WHEN is a position, a time as for replay or an age (90d, 12h). The last line says how much there was, so that
+    nothing can be missing unseen.
     """
     from hyperhive._version import version  # noqa: PLC0415 - heavy imports after --help
     from hyperhive.events.anchor import BadAnchor  # noqa: PLC0415

@@ -1,17 +1,16 @@
-"""Positions and moments as people write them: 1200, 90d, 2026-11-20T18:00:00Z."""
+"""Moments as the options of ``hyperhive log`` take them: as everywhere in the past, and ages (90d)."""
 
 from __future__ import annotations
 
-import re
 import sqlite3
-import time
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
 
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 7 * 86_400}
-_AGE = re.compile(r"(\d{1,9})([smhdw])")
+from hyperhive.replay.moments import FORMS, BadMoment, read_moment
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = 2**53
 
 
@@ -21,26 +20,27 @@ class Moment(click.ParamType):  # type: ignore[type-arg] # generic for type chec
     name = "moment"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
-        """Read a position, an age or an RFC 3339 time."""
-        found = _read(str(value).strip())
-        if found is None:
-            self.fail(
-                f"{value!r} is no position (1200), age (90d, 12h) or RFC 3339 time (2026-11-20T18:00:00Z)", param, ctx
-            )
-        return found
+        """Read a position, an age or a time."""
+        try:
+            found = _read(str(value))
+        except BadMoment as error:
+            self.fail(str(error), param, ctx)
+        if isinstance(found, datetime):
+            return "at", (found - _EPOCH) // timedelta(microseconds=1)
+        if not 1 <= found <= _LATEST:
+            self.fail(f"{value!r} is no position; the first is 1", param, ctx)
+        return "position", found
 
 
-def _read(text: str) -> tuple[str, int] | None:
-    if text.isdecimal() and text.isascii() and 1 <= int(text[:20]) <= _LATEST:
-        return "position", int(text)
-    if (age := _AGE.fullmatch(text)) is not None:
-        return "at", time.time_ns() // 1_000 - int(age[1]) * _UNITS[age[2]] * 1_000_000
-    if "T" not in text.upper():  # a bare date has no time of day, and the parser takes it for midnight
-        return None
+def _read(text: str) -> int | datetime:
+    now = datetime.now(UTC)
     try:
-        return "at", int(datetime.fromisoformat(text).astimezone().timestamp() * 1_000_000)
-    except (ValueError, OverflowError):
-        return None
+        return read_moment(text, now=now)
+    except BadMoment:
+        try:
+            return read_moment(f"{text.strip() or 'nothing'} ago", now=now)
+        except BadMoment:
+            raise BadMoment(f"{text[:64]!r} is no moment; write an age (90d, 12h), {FORMS}") from None
 
 
 MOMENT = Moment()
