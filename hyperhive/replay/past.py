@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import attrs
 
@@ -24,19 +23,17 @@ from hyperhive.replay.changes import Change, changes
 from hyperhive.replay.expression import BadExpression, Predicate, predicate
 from hyperhive.replay.index import Filter, Index, Mark
 from hyperhive.replay.keeper import Keeper, nearest
-from hyperhive.replay.marking import Kind, agent_of
+from hyperhive.replay.listing import SEARCH_SECONDS, Event, Page, Search, Stretch, event_of, stretches
+from hyperhive.replay.marking import Kind
 from hyperhive.replay.moments import BadMoment, read_moment
 from hyperhive.replay.showing import State, show
 from hyperhive.replay.source import NotThere, Source, Unreplayable
 from hyperhive.replay.store import BLOCK, BadStore, in_memory, open_store
-from hyperhive.replay.telling import plain, told
+from hyperhive.replay.telling import told
 from hyperhive.replay.whatif import Alteration, Altered, what_if
 
 BISECT_SECONDS = 60.0
-SEARCH_SECONDS = 2.0
-"""For one page of a search; what was not looked through by then is for the next one."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LOOKED_AT_ONCE = 256
 _ALTERABLE = ("ContainerCrashed", "QuestionAsked", "ApprovalRequested", "ConfigurationApplied")
 """What a rule can make a difference to at the earliest."""
 
@@ -64,41 +61,6 @@ __all__ = [
     "Unreplayable",
     "predicate",
 ]
-
-
-@attrs.frozen(kw_only=True)
-class Event:
-    """One fact as it is listed."""
-
-    position: int
-    at: int
-    """Microseconds since 1970."""
-    type: str
-    stream: str
-    actor: str
-    agent: str | None
-    correlation: int
-    causation: int | None
-    data: dict[str, Any]
-    words: str
-
-
-@attrs.frozen(kw_only=True)
-class Page:
-    """Some of the facts that a filter lets through."""
-
-    events: tuple[Event, ...]
-    next: int | None
-    """Where to go on: ``before`` (or ``after``) for the next page; None where there is no more."""
-
-
-@attrs.frozen(kw_only=True)
-class Stretch:
-    """One of the equal parts that a track has, and how much of each kind stands out in it."""
-
-    first: int
-    last: int
-    counts: dict[Kind, int]
 
 
 @attrs.frozen(kw_only=True)
@@ -275,33 +237,8 @@ class Past:
         self._reach(head)
         low = 1 if after is None else after + 1
         high = head if before is None else min(before - 1, head)
-        found, looked = self._found(wanted, low, high, newest_first=after is None, most=most, seconds=seconds)
-        facts = self._source.facts(found)
-        return Page(events=tuple(event_of(facts[position]) for position in found), next=looked)
-
-    def _found(
-        self, wanted: Filter, low: int, high: int, *, newest_first: bool, most: int, seconds: float
-    ) -> tuple[list[int], int | None]:
-        found: list[int] = []
-        deadline = time.monotonic() + seconds
-        looked: int | None = None
-        for window in self._index.matching(wanted, low=low, high=high, newest_first=newest_first):
-            for begin in range(0, len(window), _LOOKED_AT_ONCE):
-                some = window[begin : begin + _LOOKED_AT_ONCE]
-                for position in self._with_text(some, wanted.text):
-                    if len(found) == most:
-                        return found, found[-1]
-                    found.append(position)
-                looked = some[-1]
-                if time.monotonic() > deadline and wanted.text is not None:
-                    return found, looked
-        return found, None
-
-    def _with_text(self, positions: list[int], text: str | None) -> list[int]:
-        if text is None:
-            return positions
-        wanted = text.casefold()
-        return [at for at, data in self._source.texts(positions) if wanted in _unescaped(data).casefold()]
+        search = Search(self._source, self._index, wanted, newest_first=after is None)
+        return search.page(low, high, most=most, seconds=seconds)
 
     def marks(self, *, after: int = 0, until: int | None = None, most: int = 1_000) -> list[Mark]:
         """Return the crashes, approvals and questions in a range, the newest so many, oldest first."""
@@ -315,20 +252,13 @@ class Past:
 
     def track(self, parts: int) -> list[Stretch]:
         """Cut the whole log into equal parts, and count what stands out in each."""
-        return self._ask(lambda: self._track(parts))
 
-    def _track(self, parts: int) -> list[Stretch]:
-        head = self._source.head
-        self._reach(head)
-        counts: dict[int, dict[Kind, int]] = {}
-        for part, kind, count in self._index.counted(head=head, parts=parts):
-            kinds = counts.setdefault(part, {})
-            kinds[kind] = kinds.get(kind, 0) + count
-        # Part n begins at the smallest position p with (p - 1) * parts // head == n.
-        edges = [-(-part * head // parts) + 1 for part in range(parts + 1)]
-        return [
-            Stretch(first=edges[part], last=edges[part + 1] - 1, counts=counts.get(part, {})) for part in range(parts)
-        ]
+        def cut() -> list[Stretch]:
+            head = self._source.head
+            self._reach(head)
+            return stretches(self._index, head=head, parts=parts)
+
+        return self._ask(cut)
 
     def why(self, subject: str, *, everything: bool = False) -> Node:
         """Return the tree of causes of a position, ``question:12``, ``agent:coder`` or ``approval:3``."""
@@ -449,26 +379,6 @@ class Past:
                 self._store.close()
                 self._begin()
                 return question()
-
-
-def event_of(fact: Recorded) -> Event:
-    """Return a fact as it is listed."""
-    return Event(
-        position=fact.position,
-        at=fact.at,
-        type=fact.type,
-        stream=fact.stream,
-        actor=fact.actor,
-        agent=agent_of(fact),
-        correlation=fact.correlation,
-        causation=fact.causation,
-        data=plain(fact.event),
-        words=told(fact),
-    )
-
-
-def _unescaped(data: str) -> str:
-    return data.replace('\\"', '"').replace("\\n", "\n").replace("\\\\", "\\")
 
 
 def _shown(at: datetime) -> str:
