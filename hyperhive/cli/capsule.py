@@ -117,6 +117,8 @@ def _show(opened: BinaryIO, *, as_json: bool) -> None:
     write(f"at {when(header.at)}, by hyperhive {safe(header.release)}{', redacted' if header.redacted else ''}")
     for part in found.parts["versions"]:
         write("versions: " + ", ".join(f"{safe(str(name))} {safe(str(value))}" for name, value in part.items()))
+    for part in found.parts["configuration"]:
+        write(_cut(f"configuration applied to {header.agent} then: {part.get('applied') or 'none'}"))
     for part in found.parts["left_out"]:
         write(f"left out: {safe(part.what)}: {safe(part.why)}")
     for kind in ("before", "after"):

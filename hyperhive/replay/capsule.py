@@ -21,7 +21,7 @@ from hyperhive.events.exchange import Change
 from hyperhive.events.log import read, read_only, release_at
 from hyperhive.events.redaction import REDACTED, redact
 from hyperhive.events.rows import Rows
-from hyperhive.events.secrets import Scrubber
+from hyperhive.events.secrets import HIDDEN, Scrubber
 from hyperhive.projections import database, views
 from hyperhive.projections.hive import Hive
 from hyperhive.replay.capsule_file import Header, LeftOut, Moment, Part, Turn, write
@@ -98,8 +98,10 @@ class Maker:
 
     def _parts(self, connection: sqlite3.Connection, at: int, head: int) -> Iterator[tuple[str, Part]]:
         yield "versions", self._versions(connection)
-        yield "configuration", self.scrubber.value(self.configuration)
-        yield from self._states(connection)
+        hive = Hive()
+        states = list(self._states(connection, hive))
+        yield "configuration", self.scrubber.value(self.configuration | {"applied": self._applied(hive)})
+        yield from states
         yield from self._export(max(1, self.around - self.facts), min(head, self.around + self.facts))
         yield from self._turns(at)
         yield from self._output()
@@ -114,8 +116,18 @@ class Maker:
             "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         }
 
-    def _states(self, connection: sqlite3.Connection) -> Iterator[tuple[str, Part]]:
-        hive = Hive()
+    def _applied(self, hive: Hive) -> dict[str, Any] | None:
+        """Return the agent's own configuration as it was applied then; of its environments the names alone."""
+        row = hive.configurations.get(self.agent)
+        if row is None:
+            return None
+        settings = msgspec.to_builtins(row.settings)
+        for each in (settings, *settings["mcp"]):
+            each["environment"] = {name: HIDDEN for name, _ in each["environment"]}
+        shown = _bare(settings) if self.redacted else settings
+        return {"commit": row.commit, "approval": row.approval, "deployed": row.deployed, "settings": shown}
+
+    def _states(self, connection: sqlite3.Connection, hive: Hive) -> Iterator[tuple[str, Part]]:
         for kind, until in (("before", self.around - 1), ("after", self.around)):
             try:
                 hive.fold_all(read(connection, after=hive.position, until=until))

@@ -129,6 +129,30 @@ class TestWhy:
         assert told["tool_call"] is None
 
 
+class TestCapsule:
+    """`replay capsule`."""
+
+    def test_made_and_opened(self, hyperhive: Program, at: dict[str, int]) -> None:
+        """What one person makes another one looks at: people and programs, without the hive it is of."""
+        file = hyperhive.data.parent / "incident.capsule"
+        made = hyperhive("replay", "capsule", "coder", "--around", str(at["crash"]), "--output", str(file))
+        assert (made.code, file.stat().st_mode & 0o777) == (0, 0o600)
+        assert f"hyperhive replay capsule --open {file}" in made.err
+        shutil.rmtree(hyperhive.data)
+        shown = hyperhive("replay", "capsule", "--open", str(file)).out
+        assert shown.startswith(f"agent coder of the hive h, around position {at['crash']}\n")
+        assert re.search(rf"^> +{at['crash']}  agent-coder  ContainerCrashed  daemon", shown, re.MULTILINE)
+        assert "configuration applied to coder then: none" in shown
+        assert "\x1b" not in shown
+        told = json.loads(hyperhive("replay", "capsule", "--open", str(file), "--json").out)
+        assert [fact["position"] for fact in told["facts"]] == list(range(1, at["head"] + 1))
+        assert told["header"]["agent"] == "coder"
+        file.write_bytes(file.read_bytes()[:-3])
+        cut = hyperhive("replay", "capsule", "--open", str(file))
+        assert (cut.code, "the last line does not fit" in cut.err) == (1, True)
+        assert hyperhive("replay", "capsule", "coder", "--open", str(file)).code == 2
+
+
 class TestBisect:
     """`replay bisect`."""
 

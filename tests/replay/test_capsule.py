@@ -14,6 +14,7 @@ import pytest
 
 from hyperhive.commands.messages import SendMessage
 from hyperhive.config import Directories
+from hyperhive.events.configurations import AgentSettings, ConfigurationApplied, McpServer
 from hyperhive.events.envelope import OPERATOR
 from hyperhive.events.secrets import HIDDEN, Scrubber
 from hyperhive.events.stream_store import StreamStore
@@ -25,6 +26,7 @@ from hyperhive.replay.capsule_file import BadCapsule, Capsule
 from tests.commands.desk import Desk, run
 from tests.events.archived import small
 from tests.language import DAWN
+from tests.replay.stories import Writer
 from tests.replay.test_verify import lived
 
 __all__ = ["small"]
@@ -85,7 +87,25 @@ class TestMade:
         assert [turn.data["text"] for turn in found.parts["turn"]] == [f"{word} {HIDDEN}" for word in "abc"]
         assert found.parts["output"] == ["harness: begun", f"\x1b[31mkey={HIDDEN}"]
         assert found.parts["versions"][0]["hyperhive"] == "0.1.0"
-        assert found.parts["configuration"] == [{"a": 1}]
+        assert found.parts["configuration"] == [{"a": 1, "applied": None}]
+
+    def test_applied_configuration(self, directories: Directories) -> None:
+        """What was applied to the agent then is there: its environment by name alone, and its words unless redacted."""
+        weather = McpServer(name="weather", command="forecast", environment=(("KEY", "rain"),))
+        settings = AgentSettings(prompt="be brief", environment=(("PLACE", "harbour"),), mcp=(weather,))
+        applied = ConfigurationApplied(
+            agent="coder", approval=1, commit="c" * 40, base=None, settings=settings, builds=False
+        )
+        writer = Writer(directories.hive_db)
+        at = writer.write(applied)
+        writer.close()
+        (whole,) = read(made(directories, around=at)).parts["configuration"]
+        assert whole["applied"]["commit"] == "c" * 40
+        assert whole["applied"]["settings"]["prompt"] == "be brief"
+        assert whole["applied"]["settings"]["environment"] == {"PLACE": HIDDEN}
+        assert whole["applied"]["settings"]["mcp"][0]["environment"] == {"KEY": HIDDEN}
+        assert b"be brief" not in made(directories, around=at, redacted=True)
+        assert read(made(directories, around=at - 1)).parts["configuration"][0]["applied"] is None
 
     def test_secrets(self, directories: Directories) -> None:
         """A secret in a fact goes, too; then the facts have a chain of their own, and say their hash in the log."""
