@@ -403,7 +403,7 @@ class Daemon:
         lifecycle = Lifecycle(
             self._dispatcher,
             self._runtime,
-            Home(prepare=homes.prepare, clear=homes.clear, close=homes.close),
+            Home(plan=homes.plan, prepare=homes.prepare, clear=homes.clear, close=homes.close),
             **_of_lifecycle(self._config),
         )
         interval = Interval(self._config.crash_watch.interval_seconds)

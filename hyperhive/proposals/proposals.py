@@ -151,17 +151,24 @@ class Proposals:
         await _git(self._check_out, row.agent, row.commit)
         return settings
 
-    async def prepare(self, agent: str, config: Path) -> None:
-        """Make ready what an agent's next container is made from.
+    async def settle(self, agent: str) -> str | None:
+        """Let an agent's applied repository be at the commit that the log says; return that, None where there is none.
 
-        That is its proposed repository, its applied one at the commit that the log says, and in ``config`` the files of
-        that commit, which its container sees; without one ``config`` is empty.
+        Its container is built from there, and sees none of it.
         """
-        await self.ensure_proposed(agent)
         commit = commit_of(self._dispatcher.hive.configurations, agent)
         if commit is not None and await _git(self._repositories.head, agent) != commit:
             await _git(self._check_out, agent, commit)
-        await _git(self._repositories.export, agent, commit, config)
+        return commit
+
+    async def prepare(self, agent: str, config: Path) -> None:
+        """Make ready what an agent's next container has beside its system.
+
+        That is its proposed repository, and in ``config`` the files of the applied commit, which its container sees;
+        without one ``config`` is empty.
+        """
+        await self.ensure_proposed(agent)
+        await _git(self._repositories.export, agent, await self.settle(agent), config)
 
     def _check_out(self, agent: str, commit: str) -> None:
         generated = {"flake.nix": flake_nix(agent, agent, git_email(agent), HYPERHIVE_FLAKE), "agent.nix": "{ }\n"}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hyperhive.runtimes import acl, host, machine, nixos_build, runner, sandbox, systemd
 from hyperhive.runtimes.booted import Booted
+from hyperhive.runtimes.files import copy_sources
 from hyperhive.runtimes.protocol import InvalidSpec, Probe, Spec, StillRunning
 from hyperhive.runtimes.records import Record
 from hyperhive.runtimes.runner import HOST_PATH
@@ -46,12 +47,17 @@ class Nixos(Booted):
             return Probe(ok=False, detail="systemd does not run this machine.", remedy="Use bubblewrap or podman here.")
         return Probe(ok=True, detail="nixos-container and nix are here.")
 
+    async def build(self, spec: Spec) -> None:
+        """Build the system; where that fails, the container keeps the one that it has, and runs on."""
+        async with self._alone(spec.name):
+            flake = await asyncio.to_thread(self._lay_flake, spec)
+            await runner.check(nixos_build.build_argv(flake), deadline_seconds=BUILD_SECONDS)
+
     async def create(self, spec: Spec) -> None:
-        """Build the system first: where that fails, whatever was there before stays as it was."""
+        """Give the container the system that was built, or make one that has it."""
         async with self._alone(spec.name):
             self._check(spec)
-            flake = _flake(spec)
-            await runner.check(nixos_build.build_argv(flake), deadline_seconds=BUILD_SECONDS)
+            flake = await asyncio.to_thread(self._lay_flake, spec)
             listed = await runner.check(nixos_build.LIST, deadline_seconds=systemd.LOOK_SECONDS)
             make = nixos_build.update_argv if spec.container in listed.text.split() else nixos_build.create_argv
             await runner.check(make(spec.name, flake), deadline_seconds=BUILD_SECONDS)
@@ -100,13 +106,17 @@ class Nixos(Booted):
         os.chown(places.output, sandbox.UID, sandbox.UID)
         acl.admit(spec.socket_dir, sandbox.UID)
         conf = self.confs / f"{spec.container}.conf"
-        systemd.lay(conf, nixos_build.conf(spec, places, _flake(spec)))
+        systemd.lay(conf, nixos_build.conf(spec, places, places.flake))
+
+    def _lay_flake(self, spec: Spec) -> Path:
+        """Copy the flake, which Nix copies into its store, where everybody can read it."""
+        if spec.build is None or not (spec.build / "flake.nix").is_file():
+            raise InvalidSpec(f"{spec.name} has no flake.nix in {spec.build}; apply a configuration for it first")
+        flake = self._places(spec.name).flake
+        self._machines.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flake.parent.mkdir(exist_ok=True)
+        copy_sources(spec.build, flake)
+        return flake
 
     def _environment(self, spec: Spec) -> dict[str, str]:
         return sandbox.sandbox_environment(spec, self._python)
-
-
-def _flake(spec: Spec) -> Path:
-    if spec.build is None or not (spec.build / "flake.nix").is_file():
-        raise InvalidSpec(f"{spec.name} has no flake.nix in {spec.build}; apply a configuration for it first")
-    return spec.build

@@ -121,8 +121,8 @@ class TestSequence:
         (tmp_path / "listed").write_text("")
         return tmp_path
 
-    def create(self, place: Path, monkeypatch: pytest.MonkeyPatch, *, built: int = 0) -> list[str]:
-        """Create once, and return what was called."""
+    def made(self, place: Path, monkeypatch: pytest.MonkeyPatch, *, built: int = 0) -> list[str]:
+        """Build and create once, and return what was called."""
         for name in ("nixos-container", "nix"):
             (place / "bin" / name).write_text(RECORD.format(log=place / "called", listed=place / "listed", built=built))
             (place / "bin" / name).chmod(0o755)
@@ -137,12 +137,17 @@ class TestSequence:
             build=place / "applied/coder",
         )
         runtime = Nixos(run_dir=place / "run", hive="h")
-        asyncio.run(runtime.create(spec))
+
+        async def story() -> None:
+            await runtime.build(spec)
+            await runtime.create(spec)
+
+        asyncio.run(story())
         return (place / "called").read_text().splitlines()
 
     def test_first(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A container that is not there is built, then created."""
-        assert [line.split()[:2] for line in self.create(place, monkeypatch)] == [
+        assert [line.split()[:2] for line in self.made(place, monkeypatch)] == [
             ["nix", "--extra-experimental-features"],
             ["nixos-container", "list"],
             ["nixos-container", "create"],
@@ -152,14 +157,15 @@ class TestSequence:
         """One that is there is built, then updated."""
         (place / "listed").write_text("h-other\nh-coder\n")
         assert (
-            self.create(place, monkeypatch)[-1] == f"nixos-container update h-coder --flake path:{place}/applied/coder"
+            self.made(place, monkeypatch)[-1]
+            == f"nixos-container update h-coder --flake path:{place}/run/machines/coder/flake"
         )
 
     def test_a_build_that_fails(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where the build fails nothing else is called: the old system and the old record stay."""
         (place / "listed").write_text("h-coder\n")
         with pytest.raises(RuntimeFailed, match="nix ended with status 1"):
-            self.create(place, monkeypatch, built=1)
+            self.made(place, monkeypatch, built=1)
         assert len((place / "called").read_text().splitlines()) == 1
         assert not (place / "run/containers").exists()
 
@@ -167,7 +173,7 @@ class TestSequence:
         """An agent without an applied flake is refused with the place where it was looked for."""
         (place / "applied/coder/flake.nix").unlink()
         with pytest.raises(InvalidSpec, match=r"no flake\.nix in .*applied"):
-            self.create(place, monkeypatch)
+            self.made(place, monkeypatch)
 
 
 class TestNix:
