@@ -29,13 +29,10 @@ from hyperhive.proposals.agent_toml import BadAgentToml
 from hyperhive.repositories.diff import Diff
 from hyperhive.repositories.errors import BadProposal, GitFailed, NoSuchCommit, NoSuchRepository, RepositoryTrouble
 from hyperhive.repositories.repositories import LogEntry, Repositories, git_email
-from hyperhive.runtimes.nixos_flake import flake_nix
+from hyperhive.runtimes import nixos_flake
 
 MAX_CONFIG_BYTES = 65_536
 R = TypeVar("R")
-
-HYPERHIVE_FLAKE = "flake:hyperhive"
-"""What a generated flake builds on: the host's registry says which hyperhive that is, so that they fit together."""
 
 
 @attrs.frozen(kw_only=True)
@@ -53,7 +50,15 @@ class Review:
 class Proposals:
     """What every surface needs of configurations and approvals. Git runs in threads; nothing here blocks the daemon."""
 
-    def __init__(self, dispatcher: Dispatcher, repositories: Repositories, history: History) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        repositories: Repositories,
+        history: History,
+        *,
+        flake: str = nixos_flake.HYPERHIVE,
+    ) -> None:
+        self._flake = flake
         self._dispatcher = dispatcher
         self._repositories = repositories
         self._history = history
@@ -171,7 +176,7 @@ class Proposals:
         await _git(self._repositories.export, agent, await self.settle(agent), config)
 
     def _check_out(self, agent: str, commit: str) -> None:
-        generated = {"flake.nix": flake_nix(agent, agent, git_email(agent), HYPERHIVE_FLAKE), "agent.nix": "{ }\n"}
+        generated = nixos_flake.generated(agent, git_email(agent), self._flake)
         self._repositories.check_out(agent, commit, generated)
 
     def applied(self, agent: str) -> str | None:

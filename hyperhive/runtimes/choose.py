@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hyperhive.runtimes.bubblewrap import Bubblewrap
 from hyperhive.runtimes.nixos import Nixos
+from hyperhive.runtimes.nixos_flake import HYPERHIVE
 from hyperhive.runtimes.nspawn import Nspawn
 from hyperhive.runtimes.podman import Podman
 from hyperhive.runtimes.process import Process
@@ -18,12 +19,18 @@ NAMES = (Bubblewrap.name, Podman.name, Nspawn.name, Nixos.name, Process.name)
 
 
 def build(
-    name: str, *, run_dir: Path, hive: str, program: Sequence[str] | None = None, image: Path | None = None
+    name: str,
+    *,
+    run_dir: Path,
+    hive: str,
+    program: Sequence[str] | None = None,
+    image: Path | None = None,
+    flake: str = HYPERHIVE,
 ) -> Runtime:
     """Return the runtime of this name, untried; raises `UnknownRuntime`.
 
     Each has a place and a mark of its own, so that several can have agents of one hive. Bubblewrap's are the hive's.
-    ``image`` is what nspawn's machines are made of.
+    ``image`` is what nspawn's machines are made of, ``flake`` what NixOS's containers build on.
     """
     match name:
         case Bubblewrap.name:
@@ -33,7 +40,7 @@ def build(
         case Nspawn.name:
             return Nspawn(run_dir=run_dir / name, hive=f"{hive}.{name}", program=program, image=image)
         case Nixos.name:
-            return Nixos(run_dir=run_dir / name, hive=f"{hive}.{name}", program=program)
+            return Nixos(run_dir=run_dir / name, hive=f"{hive}.{name}", program=program, flake=flake)
         case Process.name:
             return Process(run_dir=run_dir / name, hive=f"{hive}.{name}", program=program)
         case _:
@@ -47,7 +54,13 @@ def used(run_dir: Path) -> list[str]:
 
 
 async def choose(
-    name: str, *, run_dir: Path, hive: str, program: Sequence[str] | None = None, image: Path | None = None
+    name: str,
+    *,
+    run_dir: Path,
+    hive: str,
+    program: Sequence[str] | None = None,
+    image: Path | None = None,
+    flake: str = HYPERHIVE,
 ) -> tuple[Runtime, Probe]:
     """Return the runtime of this name, which works here, and how; `auto` is the strongest that works and isolates.
 
@@ -56,7 +69,7 @@ async def choose(
     """
     refused: list[tuple[str, Probe]] = []
     for candidate in NAMES if name == AUTO else (name,):
-        runtime = build(candidate, run_dir=run_dir, hive=hive, program=program, image=image)
+        runtime = build(candidate, run_dir=run_dir, hive=hive, program=program, image=image, flake=flake)
         if name == AUTO and not runtime.isolated:
             continue
         probe = await runtime.probe()

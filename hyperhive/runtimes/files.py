@@ -16,10 +16,15 @@ def keep(path: Path, content: bytes) -> None:
         partial.replace(path)
 
 
-def copy_sources(directory: Path, target: Path) -> None:
+def copy_sources(directory: Path | None, target: Path) -> None:
     """Copy what a container is built from, in the place of what was there, without the host's own keeping of it.
+
+    Where there is nothing the copy is empty.
 
     A copy of `.git` would tell every reader of an image or of a store what was proposed and never approved.
     """
     shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(directory, target, symlinks=True, ignore=shutil.ignore_patterns(_KEEPING))
+    if directory is None or not directory.is_dir():
+        target.mkdir()
+    else:
+        shutil.copytree(directory, target, symlinks=True, ignore=shutil.ignore_patterns(_KEEPING))
