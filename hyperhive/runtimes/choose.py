@@ -15,7 +15,10 @@ from hyperhive.runtimes.protocol import Probe, Runtime, RuntimeUnavailable, Unkn
 
 AUTO = "auto"
 NAMES = (Bubblewrap.name, Podman.name, Nspawn.name, Nixos.name, Process.name)
-"""Strongest first. The first two keep the same things apart; bubblewrap does it with less between agent and kernel."""
+"""What needs the least first."""
+STRENGTH = (Nspawn.name, Bubblewrap.name, Podman.name, Nixos.name)
+"""Strongest first (docs/runtimes.md): only nspawn's agents are users that nobody else on the host is. The next two keep
+the same things apart, bubblewrap with less between agent and kernel; NixOS's containers have the host's users."""
 
 
 def build(
@@ -68,19 +71,18 @@ async def choose(
     `auto` never ends there.
     """
     refused: list[tuple[str, Probe]] = []
-    for candidate in NAMES if name == AUTO else (name,):
+    for candidate in STRENGTH if name == AUTO else (name,):
         runtime = build(candidate, run_dir=run_dir, hive=hive, program=program, image=image, flake=flake)
-        if name == AUTO and not runtime.isolated:
-            continue
         probe = await runtime.probe()
         if probe.ok:
             return runtime, probe
         refused.append((candidate, probe))
+    refused.sort(key=lambda one: NAMES.index(one[0]))
     raise RuntimeUnavailable(refused[0][0], _all(refused))
 
 
 def _all(refused: Sequence[tuple[str, Probe]]) -> Probe:
-    """Say why each was refused, beginning with the strongest, which is the one to mend first."""
+    """Say why each was refused, beginning with the one that is mended with the least."""
     (_, first), *others = refused
     more = "".join(f" {name} neither: {probe.detail} {probe.remedy}".rstrip() for name, probe in others)
     return Probe(ok=False, detail=first.detail, remedy=f"{first.remedy}{more}")
