@@ -21,14 +21,10 @@ def host() -> Iterator[Host]:
         yield made
 
 
-def tested(host: Host, *tests: str, environment: Mapping[str, str]) -> None:
+def run_there(host: Host, *tests: str, environment: Mapping[str, str]) -> None:
     """Run tests there, of which none may be skipped."""
-    # As a unit, in a cgroup of that host: who came in from outside has none there to be moved from.
-    unit = ("systemd-run", "--quiet", "--wait", "--pipe", "--collect", f"--working-directory={REPOSITORY}")
-    variables = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", **environment}
-    words = (*unit, *(f"--setenv={name}={value}" for name, value in variables.items()))
-    python = (str(Path(sys.executable)), "-B", "-m", "pytest", "-p", "no:cacheprovider", "-rs")
-    ended = host.run(*words, *python, *tests, check=False)
+    argv = (str(Path(sys.executable)), "-B", "-m", "pytest", "-p", "no:cacheprovider", "-rs", *tests)
+    ended = host.run("env", "-C", str(REPOSITORY), *argv, check=False, environment=environment)
     assert ended.returncode == 0, ended.stdout[-8000:]
     assert "passed" in ended.stdout
     assert "skipped" not in ended.stdout, ended.stdout
@@ -36,7 +32,7 @@ def tested(host: Host, *tests: str, environment: Mapping[str, str]) -> None:
 
 def test_a_scope_keeps_limits(host: Host) -> None:
     """Where systemd runs, a sandbox's limits are those of a scope, and they hold."""
-    tested(
+    run_there(
         host, "tests/runtimes/test_limits.py::TestKept::test_kept[found]", environment={"HYPERHIVE_TEST_WAY": "SCOPE"}
     )
 
@@ -46,4 +42,4 @@ def test_it_keeps_the_contract(host: Host) -> None:
     # The host's own tree, with a mark, is as good a system as any to be shown instead of it.
     image = host.said("mktemp", "-d", "/var/lib/machines/hive-XXXXXX").strip()
     host.run("sh", "-euc", f"cp -a /bin /etc /lib* /sbin /usr {image}; printf 'of its own' >{image}/etc/hive-image")
-    tested(host, "tests/runtimes/test_nspawn.py", environment={"HYPERHIVE_TEST_IMAGE": image})
+    run_there(host, "tests/runtimes/test_nspawn.py", environment={"HYPERHIVE_TEST_IMAGE": image})
