@@ -20,7 +20,10 @@
       });
 
       nixosModules = {
-        default = import ./nix/module.nix { packages = self.packages; };
+        default = import ./nix/module.nix {
+          packages = self.packages;
+          flake = "path:${self}";
+        };
         harness-base = import ./nix/harness-base.nix { packages = self.packages; };
       };
 

@@ -145,11 +145,14 @@ async def _serve(settings: Settings, directories: Directories, rehearse: Path | 
         dispatcher.listen(narrate)
         hive_id = await _identity(dispatcher)
         image = settings.config.nspawn.image
-        default, probe = await choose(settings.config.runtime, run_dir=directories.run, hive=hive_id, image=image)
+        flake = settings.config.nixos.flake
+        default, probe = await choose(
+            settings.config.runtime, run_dir=directories.run, hive=hive_id, image=image, flake=flake
+        )
         log.info("runtime_chosen", runtime=default.name, asked=settings.config.runtime, found=probe.detail)
         runtime = Several(
             default,
-            build=lambda name: build(name, run_dir=directories.run, hive=hive_id, image=image),
+            build=lambda name: build(name, run_dir=directories.run, hive=hive_id, image=image, flake=flake),
             used=used(directories.run),
             chosen=lambda name: agent.runtime if (agent := hive.agents.get(name)) is not None else None,
         )
@@ -214,7 +217,8 @@ class Daemon:
         self._tombstones = Tombstones(dispatcher, directories.data)
         repositories = Repositories(directories.data)
         repositories.clean_up()
-        self._proposals = Proposals(dispatcher, repositories, self._history)
+        flake = settings.config.nixos.flake
+        self._proposals = Proposals(dispatcher, repositories, self._history, flake=flake)
         self._token = operator_token(directories.token_file)
         self.ready = False
         """Whether everything is open."""
@@ -403,7 +407,7 @@ class Daemon:
         lifecycle = Lifecycle(
             self._dispatcher,
             self._runtime,
-            Home(prepare=homes.prepare, clear=homes.clear, close=homes.close),
+            Home(plan=homes.plan, prepare=homes.prepare, clear=homes.clear, close=homes.close),
             **_of_lifecycle(self._config),
         )
         interval = Interval(self._config.crash_watch.interval_seconds)

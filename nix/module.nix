@@ -1,5 +1,5 @@
-# The daemon on a NixOS host.
-{ packages }:
+# The daemon on a NixOS host. `flake` is this repository, as agents' own flakes name it.
+{ packages, flake }:
 {
   config,
   lib,
@@ -35,6 +35,12 @@ in
           type = lib.types.str;
           default = "nixos";
           description = "Where agents live.";
+        };
+        options.nixos.flake = lib.mkOption {
+          type = lib.types.str;
+          default = flake;
+          defaultText = "this flake";
+          description = "What agents' systems build on. A name of the registry would not do: Nix 2.26 and later looks only into the global one.";
         };
       };
       default = { };

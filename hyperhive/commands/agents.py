@@ -339,7 +339,7 @@ def report_outcome(hive: Hive, command: ReportOutcome) -> list[Fact]:
     if command.error is not None:
         seen = {"running": command.running, "generation": command.generation}
         failed = verb.failed(agent=command.agent, error=command.error, **seen)
-        return [failed, *_unapproved(hive, agent, command.error)]
+        return [failed, *_unapproved(hive, agent, command)]
     details: dict[str, Any] = {}
     if verb.runs_after:
         details["generation"] = agent.generation + 1
@@ -348,12 +348,15 @@ def report_outcome(hive: Hive, command: ReportOutcome) -> list[Fact]:
     return [verb.succeeded(agent=command.agent, **details)]
 
 
-def _unapproved(hive: Hive, agent: Agent, error: str) -> list[Fact]:
-    """Say that what was approved could not be made, and go back to the former configuration, where there is one."""
+def _unapproved(hive: Hive, agent: Agent, outcome: ReportOutcome) -> list[Fact]:
+    """Say that what was approved could not be made, and go back to the former configuration, where there is one.
+
+    A container that was not touched, since not even the build came to its end, still has that: it is left alone.
+    """
     approval = being_built(hive.approvals, agent.name)
     if approval is None:
         return []
-    told: list[Fact] = [ApprovalFailed(**about(approval), error=error)]
+    told: list[Fact] = [ApprovalFailed(**about(approval), error=str(outcome.error))]
     applied: Configuration | None = hive.configurations.get(agent.name)
     if agent.pending is not Transient.REBUILDING or applied is None or applied.former is None:
         return told
@@ -365,7 +368,8 @@ def _unapproved(hive: Hive, agent: Agent, error: str) -> list[Fact]:
         failed=applied.commit,
         settings=applied.former_settings,
     )
-    return [*told, reverted, facts.RebuildRequested(agent=agent.name)]
+    untouched = outcome.running and outcome.generation == agent.generation
+    return [*told, reverted, *(() if untouched else (facts.RebuildRequested(agent=agent.name),))]
 
 
 def report_crash(hive: Hive, command: ReportCrash) -> list[Fact]:

@@ -134,6 +134,18 @@ class NspawnConfig:
 
 
 @attrs.frozen(kw_only=True)
+class NixosConfig:
+    """What NixOS containers are made of."""
+
+    flake: str = attrs.field(
+        default="flake:hyperhive",
+        metadata=key(
+            rules.text(), "flake reference of hyperhive, which agents' systems build on; the NixOS module names its own"
+        ),
+    )
+
+
+@attrs.frozen(kw_only=True)
 class LogConfig:
     """The daemon's diagnostics on stderr."""
 
@@ -220,6 +232,7 @@ class Config:
     crash_watch: CrashWatchConfig = CrashWatchConfig()
     ports: PortsConfig = PortsConfig()
     nspawn: NspawnConfig = NspawnConfig()
+    nixos: NixosConfig = NixosConfig()
     web: WebConfig = WebConfig()
     log: LogConfig = LogConfig()
     origins: Mapping[str, str] = attrs.field(default=MappingProxyType({}), eq=False, repr=False)
@@ -251,6 +264,7 @@ SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
         "crash_watch": CrashWatchConfig,
         "ports": PortsConfig,
         "nspawn": NspawnConfig,
+        "nixos": NixosConfig,
         "web": WebConfig,
         "log": LogConfig,
     }

@@ -48,6 +48,12 @@ class Homes:
         self._proxy: Proxy | None = None
         self._sockets: dict[str, LineServer] = {}
 
+    async def plan(self, name: str, generation: int) -> Spec:
+        """Lay out what an agent's next container is built from; whatever runs sees nothing of it."""
+        self._directories.create_agent(name)
+        await self._proposals.settle(name)
+        return self.spec(name, generation)
+
     async def prepare(self, name: str, generation: int) -> Spec:
         """Make an agent's directories, open its socket, choose its port, and return what its container is made of."""
         self._directories.create_agent(name)
@@ -70,7 +76,7 @@ class Homes:
             readable=self._readable,
             writable=proposed,
             read_only={CONFIG: self._directories.agent_config(name)},
-            build=self._directories.agent_config(name),
+            build=self._directories.applied(name),
             limits=limits.over(self._limits),
             egress=self._egress if egress is None else egress,
         )

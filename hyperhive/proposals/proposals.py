@@ -29,13 +29,10 @@ from hyperhive.proposals.agent_toml import BadAgentToml
 from hyperhive.repositories.diff import Diff
 from hyperhive.repositories.errors import BadProposal, GitFailed, NoSuchCommit, NoSuchRepository, RepositoryTrouble
 from hyperhive.repositories.repositories import LogEntry, Repositories, git_email
-from hyperhive.runtimes.nixos_flake import flake_nix
+from hyperhive.runtimes import nixos_flake
 
 MAX_CONFIG_BYTES = 65_536
 R = TypeVar("R")
-
-HYPERHIVE_FLAKE = "flake:hyperhive"
-"""What a generated flake builds on: the host's registry says which hyperhive that is, so that they fit together."""
 
 
 @attrs.frozen(kw_only=True)
@@ -53,7 +50,15 @@ class Review:
 class Proposals:
     """What every surface needs of configurations and approvals. Git runs in threads; nothing here blocks the daemon."""
 
-    def __init__(self, dispatcher: Dispatcher, repositories: Repositories, history: History) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        repositories: Repositories,
+        history: History,
+        *,
+        flake: str = nixos_flake.HYPERHIVE,
+    ) -> None:
+        self._flake = flake
         self._dispatcher = dispatcher
         self._repositories = repositories
         self._history = history
@@ -151,20 +156,27 @@ class Proposals:
         await _git(self._check_out, row.agent, row.commit)
         return settings
 
-    async def prepare(self, agent: str, config: Path) -> None:
-        """Make ready what an agent's next container is made from.
+    async def settle(self, agent: str) -> str | None:
+        """Let an agent's applied repository be at the commit that the log says; return that, None where there is none.
 
-        That is its proposed repository, its applied one at the commit that the log says, and in ``config`` the files of
-        that commit, which its container sees; without one ``config`` is empty.
+        Its container is built from there, and sees none of it.
         """
-        await self.ensure_proposed(agent)
         commit = commit_of(self._dispatcher.hive.configurations, agent)
         if commit is not None and await _git(self._repositories.head, agent) != commit:
             await _git(self._check_out, agent, commit)
-        await _git(self._repositories.export, agent, commit, config)
+        return commit
+
+    async def prepare(self, agent: str, config: Path) -> None:
+        """Make ready what an agent's next container has beside its system.
+
+        That is its proposed repository, and in ``config`` the files of the applied commit, which its container sees;
+        without one ``config`` is empty.
+        """
+        await self.ensure_proposed(agent)
+        await _git(self._repositories.export, agent, await self.settle(agent), config)
 
     def _check_out(self, agent: str, commit: str) -> None:
-        generated = {"flake.nix": flake_nix(agent, agent, git_email(agent), HYPERHIVE_FLAKE), "agent.nix": "{ }\n"}
+        generated = nixos_flake.generated(agent, git_email(agent), self._flake)
         self._repositories.check_out(agent, commit, generated)
 
     def applied(self, agent: str) -> str | None:

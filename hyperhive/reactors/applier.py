@@ -28,6 +28,8 @@ class Applier:
     _dispatcher: Dispatcher
     _proposals: Proposals
     _woken: asyncio.Event = attrs.field(factory=asyncio.Event)
+    _settled: dict[str, int] = attrs.field(factory=dict)
+    """By agent: when that was applied which the disk is known to have."""
 
     async def tick(self) -> bool:
         """Apply the oldest approved commit whose agent is at rest; return whether there was one."""
@@ -47,6 +49,22 @@ class Applier:
         await self._dispatcher.dispatch(report)
         return True
 
+    async def settle(self) -> None:
+        """Let the disk have what the log says: where a build failed its configuration is undone, and nothing follows.
+
+        Where more does, an agent that is made anew has it settled before.
+        """
+        for row in list(self._dispatcher.hive.configurations.values()):
+            if self._settled.get(row.agent) == row.applied_at:
+                continue
+            try:
+                await self._proposals.settle(row.agent)
+            except Unavailable:
+                raise
+            except Refused as refused:
+                log.warning("not_settled", stream=f"configuration-{row.agent}", error=str(refused))
+            self._settled[row.agent] = row.applied_at
+
     async def run(self) -> None:
         """Tick whenever facts arrive; ends by cancellation."""
         end = self._dispatcher.listen(lambda _facts: self._woken.set())
@@ -56,6 +74,7 @@ class Applier:
                 try:
                     while await self.tick():
                         pass
+                    await self.settle()
                 except Unavailable as trouble:
                     log.warning("applies_again", error=str(trouble))
                     await asyncio.sleep(RETRY_SECONDS)

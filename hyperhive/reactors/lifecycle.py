@@ -33,6 +33,8 @@ REPORT_AGAIN_SECONDS = 1.0
 class Step(enum.Enum):
     """One thing done to a container."""
 
+    BUILD = enum.auto()
+    """Make what the next container is made of. What runs goes on, and where this fails it is left alone."""
     STOP = enum.auto()
     REMOVE = enum.auto()
     CREATE = enum.auto()
@@ -42,11 +44,12 @@ class Step(enum.Enum):
 
 
 STEPS: dict[Transient, tuple[Step, ...]] = {
-    Transient.SPAWNING: (Step.CREATE, Step.START),
-    Transient.STARTING: (Step.CREATE, Step.START),
+    Transient.SPAWNING: (Step.BUILD, Step.CREATE, Step.START),
+    Transient.STARTING: (Step.BUILD, Step.CREATE, Step.START),
     Transient.STOPPING: (Step.STOP,),
-    Transient.RESTARTING: (Step.STOP, Step.CREATE, Step.START),
-    Transient.REBUILDING: (Step.STOP, Step.REMOVE, Step.CREATE, Step.START),
+    Transient.RESTARTING: (Step.BUILD, Step.STOP, Step.CREATE, Step.START),
+    # Nothing is removed: where the new one cannot be made, the old one is still there to be started.
+    Transient.REBUILDING: (Step.BUILD, Step.STOP, Step.CREATE, Step.START),
     Transient.DESTROYING: (Step.STOP, Step.REMOVE, Step.CLEAR),
 }
 
@@ -55,6 +58,8 @@ STEPS: dict[Transient, tuple[Step, ...]] = {
 class Home:
     """What an agent has on the host besides its container; the daemon knows where."""
 
+    plan: Callable[[str, int], Awaitable[Spec]]
+    """Lay out what a generation is built from, where no container sees it; return its spec."""
     prepare: Callable[[str, int], Awaitable[Spec]]
     """Make directories and socket for an agent; return its spec for a generation."""
     clear: Callable[[str], Awaitable[None]]
@@ -190,6 +195,8 @@ class Lifecycle:
     async def _do(self, step: Step, agent: Agent) -> None:
         name = agent.name
         match step:
+            case Step.BUILD:
+                await self._runtime.build(await self._home.plan(name, agent.generation + 1))
             case Step.STOP:
                 await self._runtime.stop(name, self._grace_seconds if agent.graceful else 0)
             case Step.REMOVE:

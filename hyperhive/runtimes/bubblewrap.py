@@ -49,7 +49,7 @@ class Bubblewrap(Local):
             return error.probe
         unlimited = "" if bwrap.sizes else " /tmp has no limit of its own (bubblewrap before 0.7)."
         nesting = "" if bwrap.no_nesting else " Agents may make user namespaces of their own (bubblewrap before 0.8)."
-        kept = f" Limits are kept by {self._way.kind.value}."
+        kept = f" Limits are kept by {self._way.detail}."
         return Probe(ok=True, detail=f"{bwrap.path} makes sandboxes here.{kept}{unlimited}{nesting}")
 
     async def command(

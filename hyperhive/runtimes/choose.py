@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hyperhive.runtimes.bubblewrap import Bubblewrap
 from hyperhive.runtimes.nixos import Nixos
+from hyperhive.runtimes.nixos_flake import HYPERHIVE
 from hyperhive.runtimes.nspawn import Nspawn
 from hyperhive.runtimes.podman import Podman
 from hyperhive.runtimes.process import Process
@@ -14,16 +15,25 @@ from hyperhive.runtimes.protocol import Probe, Runtime, RuntimeUnavailable, Unkn
 
 AUTO = "auto"
 NAMES = (Bubblewrap.name, Podman.name, Nspawn.name, Nixos.name, Process.name)
-"""Strongest first. The first two keep the same things apart; bubblewrap does it with less between agent and kernel."""
+"""What needs the least first."""
+STRENGTH = (Nspawn.name, Bubblewrap.name, Podman.name, Nixos.name)
+"""Strongest first (docs/runtimes.md): only nspawn's agents are users that nobody else on the host is. The next two keep
+the same things apart, bubblewrap with less between agent and kernel; NixOS's containers have the host's users."""
 
 
 def build(
-    name: str, *, run_dir: Path, hive: str, program: Sequence[str] | None = None, image: Path | None = None
+    name: str,
+    *,
+    run_dir: Path,
+    hive: str,
+    program: Sequence[str] | None = None,
+    image: Path | None = None,
+    flake: str = HYPERHIVE,
 ) -> Runtime:
     """Return the runtime of this name, untried; raises `UnknownRuntime`.
 
     Each has a place and a mark of its own, so that several can have agents of one hive. Bubblewrap's are the hive's.
-    ``image`` is what nspawn's machines are made of.
+    ``image`` is what nspawn's machines are made of, ``flake`` what NixOS's containers build on.
     """
     match name:
         case Bubblewrap.name:
@@ -33,7 +43,7 @@ def build(
         case Nspawn.name:
             return Nspawn(run_dir=run_dir / name, hive=f"{hive}.{name}", program=program, image=image)
         case Nixos.name:
-            return Nixos(run_dir=run_dir / name, hive=f"{hive}.{name}", program=program)
+            return Nixos(run_dir=run_dir / name, hive=f"{hive}.{name}", program=program, flake=flake)
         case Process.name:
             return Process(run_dir=run_dir / name, hive=f"{hive}.{name}", program=program)
         case _:
@@ -47,7 +57,13 @@ def used(run_dir: Path) -> list[str]:
 
 
 async def choose(
-    name: str, *, run_dir: Path, hive: str, program: Sequence[str] | None = None, image: Path | None = None
+    name: str,
+    *,
+    run_dir: Path,
+    hive: str,
+    program: Sequence[str] | None = None,
+    image: Path | None = None,
+    flake: str = HYPERHIVE,
 ) -> tuple[Runtime, Probe]:
     """Return the runtime of this name, which works here, and how; `auto` is the strongest that works and isolates.
 
@@ -55,19 +71,18 @@ async def choose(
     `auto` never ends there.
     """
     refused: list[tuple[str, Probe]] = []
-    for candidate in NAMES if name == AUTO else (name,):
-        runtime = build(candidate, run_dir=run_dir, hive=hive, program=program, image=image)
-        if name == AUTO and not runtime.isolated:
-            continue
+    for candidate in STRENGTH if name == AUTO else (name,):
+        runtime = build(candidate, run_dir=run_dir, hive=hive, program=program, image=image, flake=flake)
         probe = await runtime.probe()
         if probe.ok:
             return runtime, probe
         refused.append((candidate, probe))
+    refused.sort(key=lambda one: NAMES.index(one[0]))
     raise RuntimeUnavailable(refused[0][0], _all(refused))
 
 
 def _all(refused: Sequence[tuple[str, Probe]]) -> Probe:
-    """Say why each was refused, beginning with the strongest, which is the one to mend first."""
+    """Say why each was refused, beginning with the one that is mended with the least."""
     (_, first), *others = refused
     more = "".join(f" {name} neither: {probe.detail} {probe.remedy}".rstrip() for name, probe in others)
     return Probe(ok=False, detail=first.detail, remedy=f"{first.remedy}{more}")

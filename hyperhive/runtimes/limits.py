@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import os
+import secrets
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -38,6 +39,10 @@ class Kind(enum.Enum):
     RLIMITS = "limits of each process alone (no cgroup may be made here); processor time is not limited"
 
 
+_ROOTS = ", nor is the number of tasks, since the daemon is root"
+"""The kernel counts no processes of root's, also where they are another user's inside (RLIMIT_NPROC, getrlimit(2))."""
+
+
 @attrs.frozen(kw_only=True)
 class Way:
     """How this machine keeps limits; ``groups`` are the cgroups below which ours are made, by controller."""
@@ -48,6 +53,16 @@ class Way:
     groups: Mapping[str, Path] = attrs.field(factory=dict)
     program: str | None = None
     """systemd-run, or prlimit."""
+
+    @property
+    def counts_tasks(self) -> bool:
+        """Whether there is a limit of tasks at all."""
+        return self.kind is not Kind.RLIMITS or os.geteuid() != 0
+
+    @property
+    def detail(self) -> str:
+        """Say how limits are kept, and which are not."""
+        return self.kind.value if self.counts_tasks else f"{self.kind.value}{_ROOTS}"
 
 
 async def find(hive: str) -> Way:
@@ -144,7 +159,8 @@ async def _scope() -> Way | None:
         return None
     user = os.geteuid() != 0
     way = Way(kind=Kind.SCOPE, user=user, program=program)
-    argv = (*scope_argv(way, f"hyperhive-trial-{os.getpid()}", _LEAST), "cat", "/proc/self/cgroup")
+    # A name of its own: the scope of a trial that has just ended is still there for a moment.
+    argv = (*scope_argv(way, f"hyperhive-trial-{secrets.token_hex(6)}", _LEAST), "cat", "/proc/self/cgroup")
     try:
         said = await runner.check(argv, deadline_seconds=_TRIAL_SECONDS, environment=environment(way))
     except (RuntimeFailed, RuntimeTimeout):

@@ -56,6 +56,11 @@ class Places:
         return self.directory / "etc"
 
     @property
+    def flake(self) -> Path:
+        """What its system is built from, where it is built."""
+        return self.directory / "flake"
+
+    @property
     def output(self) -> Path:
         """The FIFO between its program and the relay."""
         return self.directory / "output"

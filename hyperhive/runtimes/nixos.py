@@ -9,9 +9,10 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hyperhive.runtimes import acl, host, machine, nixos_build, runner, sandbox, systemd
+from hyperhive.runtimes import acl, host, machine, nixos_build, nixos_flake, runner, sandbox, systemd
 from hyperhive.runtimes.booted import Booted
-from hyperhive.runtimes.protocol import InvalidSpec, Probe, Spec, StillRunning
+from hyperhive.runtimes.files import copy_sources
+from hyperhive.runtimes.protocol import Probe, Spec, StillRunning
 from hyperhive.runtimes.records import Record
 from hyperhive.runtimes.runner import HOST_PATH
 
@@ -22,7 +23,8 @@ _PROGRAMS = ("nixos-container", "nix", "machinectl", "systemctl", "journalctl")
 class Nixos(Booted):
     """Runs each agent in a NixOS container `h-<agent>`; only for NixOS hosts.
 
-    Of a spec it takes ``build``, the directory with the agent's flake. Without it nothing can be created.
+    Of a spec it takes ``build``, the directory with the agent's flake; where nothing is applied the base is all of it.
+    ``flake`` is the reference of hyperhive's own, which has the base.
     """
 
     name = "nixos"
@@ -30,6 +32,12 @@ class Nixos(Booted):
     template = "container@%s.service"
 
     confs = nixos_build.CONFS
+
+    def __init__(
+        self, *, run_dir: Path, hive: str, program: Sequence[str] | None = None, flake: str = nixos_flake.HYPERHIVE
+    ) -> None:
+        super().__init__(run_dir=run_dir, hive=hive, program=program)
+        self._flake = flake
 
     async def probe(self) -> Probe:
         """Look for NixOS and its tools; nothing is built for it."""
@@ -46,12 +54,17 @@ class Nixos(Booted):
             return Probe(ok=False, detail="systemd does not run this machine.", remedy="Use bubblewrap or podman here.")
         return Probe(ok=True, detail="nixos-container and nix are here.")
 
+    async def build(self, spec: Spec) -> None:
+        """Build the system; where that fails, the container keeps the one that it has, and runs on."""
+        async with self._alone(spec.name):
+            flake = await asyncio.to_thread(self._lay_flake, spec)
+            await runner.check(nixos_build.build_argv(flake), deadline_seconds=BUILD_SECONDS)
+
     async def create(self, spec: Spec) -> None:
-        """Build the system first: where that fails, whatever was there before stays as it was."""
+        """Give the container the system that was built, or make one that has it."""
         async with self._alone(spec.name):
             self._check(spec)
-            flake = _flake(spec)
-            await runner.check(nixos_build.build_argv(flake), deadline_seconds=BUILD_SECONDS)
+            flake = await asyncio.to_thread(self._lay_flake, spec)
             listed = await runner.check(nixos_build.LIST, deadline_seconds=systemd.LOOK_SECONDS)
             make = nixos_build.update_argv if spec.container in listed.text.split() else nixos_build.create_argv
             await runner.check(make(spec.name, flake), deadline_seconds=BUILD_SECONDS)
@@ -100,13 +113,19 @@ class Nixos(Booted):
         os.chown(places.output, sandbox.UID, sandbox.UID)
         acl.admit(spec.socket_dir, sandbox.UID)
         conf = self.confs / f"{spec.container}.conf"
-        systemd.lay(conf, nixos_build.conf(spec, places, _flake(spec)))
+        systemd.lay(conf, nixos_build.conf(spec, places, places.flake))
+
+    def _lay_flake(self, spec: Spec) -> Path:
+        """Write what Nix then copies into its store, where everybody can read it."""
+        flake = self._places(spec.name).flake
+        self._machines.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flake.parent.mkdir(exist_ok=True)
+        copy_sources(spec.build, flake)
+        email = spec.environment.get("GIT_AUTHOR_EMAIL", f"{spec.name}@hive.invalid")
+        for name, text in nixos_flake.generated(spec.name, email, self._flake).items():
+            if name == nixos_flake.FLAKE or not (flake / name).exists():
+                (flake / name).write_text(text)
+        return flake
 
     def _environment(self, spec: Spec) -> dict[str, str]:
         return sandbox.sandbox_environment(spec, self._python)
-
-
-def _flake(spec: Spec) -> Path:
-    if spec.build is None or not (spec.build / "flake.nix").is_file():
-        raise InvalidSpec(f"{spec.name} has no flake.nix in {spec.build}; apply a configuration for it first")
-    return spec.build

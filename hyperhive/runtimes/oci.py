@@ -18,14 +18,6 @@ from hyperhive.runtimes.protocol import Spec
 from hyperhive.runtimes.sandbox import SHARED_MEMORY_BYTES, SOCKET_DIR, STATE, TMP_BYTES, UID, System
 
 BASE = "localhost/hyperhive-base"
-CONTAINERFILE = """\
-# The base of every agent's image: empty directories and links, into which the host's own system is mounted, read-only.
-# A Containerfile in an agent's configuration begins with FROM localhost/hyperhive-base; one that brings a system of its
-# own (with /usr, and a C library no older than the host's) is labelled org.hyperhive.system=image.
-FROM scratch
-COPY root/ /
-LABEL org.hyperhive.system=host
-"""
 SYSTEM_LABEL = "org.hyperhive.system"
 OTHERS_UID = 100_000
 """Where root inside a container is outside, where root runs it: nobody's. Inside nothing can become root."""

@@ -16,7 +16,7 @@ import attrs
 from hyperhive.runtimes import host, limits, oci, procfs, runner, sandbox
 from hyperhive.runtimes.confinement import Egress, EgressPolicy, Limits
 from hyperhive.runtimes.files import keep
-from hyperhive.runtimes.images import Images
+from hyperhive.runtimes.images import CONTAINERFILE, Images
 from hyperhive.runtimes.keeper import Launch
 from hyperhive.runtimes.local import Local
 from hyperhive.runtimes.oci import UMASK, Image, Tool
@@ -65,6 +65,13 @@ class Podman(Local):
         whose = "root's" if tool.root else "this user's"
         kept = "cgroups" if tool.groups else "limits of each process alone (no cgroups for this user here)"
         return Probe(ok=True, detail=f"{tool.path} makes {whose} containers here, by {tool.runtime}. Limits: {kept}.")
+
+    async def build(self, spec: Spec) -> None:
+        """Build the agent's own image, where it has a Containerfile; one that fails leaves the image of before."""
+        tool = await self._find()
+        directory = _own(spec)
+        if directory is not None:
+            await self._images.build(tool, spec.name, directory, self._roots())
 
     async def command(
         self, spec: Spec, argv: Sequence[str], *, environment: Mapping[str, str] | None = None
@@ -156,14 +163,17 @@ class Podman(Local):
         )
 
     async def _image(self, tool: Tool, spec: Spec) -> Image:
-        system = sandbox.system(self._generated)
-        base = await self._images.base(tool, dict(system.roots))
-        image = base
-        if spec.build is not None and (spec.build / "Containerfile").is_file():
-            image = await self._images.of_agent(tool, spec.name, spec.build)
+        directory = _own(spec)
+        if directory is None:
+            image = await self._images.base(tool, self._roots())
+        else:
+            image = await self._images.of_agent(tool, spec.name, directory, self._roots())
         for link, target in oci.links(spec, self._python).items():
             _link(image.tree / link.relative_to("/"), target)
         return image
+
+    def _roots(self) -> dict[str, str | None]:
+        return dict(sandbox.system(self._generated).roots)
 
     def _prepare(self, directory: Path) -> sandbox.System:
         generated = directory / "etc"
@@ -246,6 +256,11 @@ def _environment(run_dir: Path) -> dict[str, str]:
         return dict(HOST_ENVIRONMENT)
     runtime = os.environ.get("XDG_RUNTIME_DIR") or str(run_dir)
     return {**HOST_ENVIRONMENT, "HOME": str(Path.home()), "XDG_RUNTIME_DIR": runtime}
+
+
+def _own(spec: Spec) -> Path | None:
+    """Return the directory that an agent's own image is built from."""
+    return spec.build if spec.build is not None and (spec.build / CONTAINERFILE).is_file() else None
 
 
 def _at_most(kind: int, wanted: int) -> int:

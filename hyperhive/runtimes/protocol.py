@@ -109,7 +109,7 @@ class Spec:
     read_only: Mapping[str, Path] = attrs.field(factory=dict)
     """The same, for directories that the agent may read and not write."""
     build: Path | None = None
-    """A directory that may hold a Containerfile, for runtimes that build images."""
+    """A directory that may hold a Containerfile or a flake, for runtimes that build; no container sees it."""
     limits: Limits = attrs.field(factory=Limits)
     egress: Egress = attrs.field(factory=lambda: Egress(policy=EgressPolicy.HOST))
 
@@ -179,6 +179,13 @@ class Runtime(Protocol):
 
     async def probe(self) -> Probe:
         """Try whether it works here, for real."""
+
+    async def build(self, spec: Spec) -> None:
+        """Make what the container is made of from the files in ``build``; what runs goes on, and stays what it is.
+
+        A start takes what was built last. Whoever builds nothing has nothing to do. Raises `RuntimeFailed` with the end
+        of what the tool said, `RuntimeTimeout`, `RuntimeUnavailable`, `InvalidSpec`.
+        """
 
     async def create(self, spec: Spec) -> None:
         """Note what to run; starts nothing. A second time it replaces the spec, which holds from the next start on.

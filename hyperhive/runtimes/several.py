@@ -65,6 +65,10 @@ class Several:
         """Try the daemon's."""
         return await self._default.probe()
 
+    async def build(self, spec: Spec) -> None:
+        """Build for where it was chosen to be; it may still run elsewhere."""
+        await self.of(spec.name).build(spec)
+
     async def create(self, spec: Spec) -> None:
         """Create it where it was chosen to be, once nothing of it is anywhere else."""
         runtime = self.of(spec.name)

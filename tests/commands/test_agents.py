@@ -10,6 +10,7 @@ from hyperhive.commands.agents import (
     Action,
     DestroyAgent,
     KillAgent,
+    MoveAgent,
     RebuildAgent,
     ReportCrash,
     ReportLoss,
@@ -21,6 +22,7 @@ from hyperhive.commands.agents import (
 )
 from hyperhive.commands.errors import Conflict, Forbidden, Invalid, NotFound
 from hyperhive.events.agents import (
+    AgentMoved,
     ContainerCrashed,
     ContainerLost,
     ContainerReaped,
@@ -352,3 +354,33 @@ class TestObservations:
             .then(ContainerReaped(agent="ghost", reason="not in the log"))
         )
         assert "ghost" not in scene.hive.agents
+
+
+class TestMove:
+    """Where an agent lives."""
+
+    def test_running(self) -> None:
+        """One that runs elsewhere is made anew there; one that runs there already only has it noted."""
+        moved = AgentMoved(agent="coder", runtime="podman")
+        scene = given(*RUNNING)
+        after = scene.when(MoveAgent(actor=OPERATOR, agent="coder", runtime="podman", here="bubblewrap"))
+        after.then(moved, RebuildRequested(agent="coder"))
+        scene.when(MoveAgent(actor=OPERATOR, agent="coder", runtime="podman", here="podman")).then(moved)
+
+    def test_stopped(self) -> None:
+        """One that is stopped is made there when it starts."""
+        given(*STOPPED).when(MoveAgent(actor=OPERATOR, agent="coder", runtime="podman", here="bubblewrap")).then(
+            AgentMoved(agent="coder", runtime="podman")
+        )
+
+    def test_again(self) -> None:
+        """Asking again for what is chosen changes nothing, wherever it runs meanwhile."""
+        scene = given(*RUNNING, AgentMoved(agent="coder", runtime="podman"))
+        again = MoveAgent(actor=OPERATOR, agent="coder", runtime="podman", here="bubblewrap")
+        scene.when(again).then_nothing_happened()
+
+    def test_busy(self) -> None:
+        """One to which something is being done is not moved meanwhile, and one that was never made not at all."""
+        move = MoveAgent(actor=OPERATOR, agent="coder", runtime="podman", here="bubblewrap")
+        given(*RUNNING, RestartRequested(agent="coder")).when(move).then_refused(Conflict, match="coder is restarting")
+        given().when(move).then_refused(NotFound, match="coder")

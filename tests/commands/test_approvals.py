@@ -279,6 +279,17 @@ class TestApplying:
         again = ReportOutcome(actor=DAEMON, agent="coder", intent=after.position, error="exit 1")
         after.when(again).then(RebuildFailed(agent="coder", error="exit 1"))
 
+    def test_failed_build(self) -> None:
+        """A container that was not touched is still the former configuration's: it is left alone."""
+        scene = given(*running("coder"), applied(A, builds=False), asked(1, B, A), granted(1, B, A))
+        scene = scene.given(applied(B, A, settings=SONNET), RebuildRequested(agent="coder"))
+        failure: dict[str, Any] = {"agent": "coder", "error": "exit 1", "running": True, "generation": 1}
+        scene.when(ReportOutcome(actor=DAEMON, intent=scene.position, **failure)).then(
+            RebuildFailed(**failure),
+            ApprovalFailed(**about(1), error="exit 1"),
+            ConfigurationReverted(agent="coder", approval=1, commit=A, failed=B, settings=OPUS),
+        )
+
     def test_failed_spawn(self) -> None:
         """The manager is told twice: of the approval, and of the container."""
         scene = given(asked(kind=Kind.SPAWN), granted(kind=Kind.SPAWN), applied(), SpawnRequested(agent="coder"))

@@ -70,7 +70,7 @@ class Place:
 async def main(root: Path, hive: str, seed: int, steps: int) -> None:
     """Live."""
     place = Place(root, hive)
-    home = Home(prepare=place.prepare, clear=place.clear, close=place.close)
+    home = Home(plan=place.prepare, prepare=place.prepare, clear=place.clear, close=place.close)
     dice = random.Random(seed)
     player = Player(
         root / "hive.sqlite",

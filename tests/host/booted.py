@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from hyperhive.runtimes import procfs
 
-PACKAGES = ("systemd-sysv", "systemd-container", "dbus", "python3", "pipx", "git")
+PACKAGES = ("systemd-sysv", "systemd-container", "dbus", "python3", "pipx", "git", "bubblewrap")
 REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 120.0
 BUILD_SECONDS = 400

@@ -48,6 +48,11 @@ class MemoryRuntime:
         """Say that it works."""
         return Probe(ok=True, detail="in memory")
 
+    async def build(self, spec: Spec) -> None:
+        """Note that it was built."""
+        async with self._act("build", spec.name):
+            self.acts.append(f"build {spec.name} {spec.generation}")
+
     async def create(self, spec: Spec) -> None:
         """Note a spec."""
         async with self._act("create", spec.name):

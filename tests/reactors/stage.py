@@ -32,9 +32,17 @@ class Homes:
     runtime: MemoryRuntime
     broken: dict[str, Exception] = attrs.field(factory=dict)
 
+    async def plan(self, name: str, generation: int) -> Spec:
+        """Return a spec."""
+        await self._act("plan", None)
+        return self._spec(name, generation)
+
     async def prepare(self, name: str, generation: int) -> Spec:
         """Return a spec."""
         await self._act("prepare", None)
+        return self._spec(name, generation)
+
+    def _spec(self, name: str, generation: int) -> Spec:
         there = Path("/nowhere") / name
         return Spec(
             name=name,
@@ -51,6 +59,11 @@ class Homes:
     async def close(self, name: str) -> None:
         """Close the socket."""
         await self._act("close", f"close {name}")
+
+    @property
+    def home(self) -> Home:
+        """What the reactor has of them."""
+        return Home(plan=self.plan, prepare=self.prepare, clear=self.clear, close=self.close)
 
     async def _act(self, verb: str, noted: str | None) -> None:
         await self.runtime.moment()
@@ -71,7 +84,7 @@ class Stage:
         self.lifecycle = Lifecycle(
             self.desk.dispatcher,
             runtime,
-            Home(prepare=self.homes.prepare, clear=self.homes.clear, close=self.homes.close),
+            self.homes.home,
             **{
                 "parallel": 4,
                 "deadline_seconds": DEADLINE_SECONDS,

@@ -53,7 +53,7 @@ class TestAdopt:
             lost, start = stage.desk.log.read(before + 1, stage.position)
             assert start.causation == lost.position
             await stage.work()
-            assert stage.runtime.acts == ["create coder 2", "start coder 2"]
+            assert stage.runtime.acts == ["build coder 2", "create coder 2", "start coder 2"]
 
         run(story())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import attrs
+import pytest
 
 from hyperhive.commands.approvals import Approve
 from hyperhive.events.envelope import MANAGER, OPERATOR
@@ -17,8 +18,12 @@ from tests.reactors.stage import Stage, run
 from tests.repositories.hostile import Workshop
 
 
-def test_failed_rebuild(hive_db: Path) -> None:
-    """The container of the former configuration runs again, the disk has it too, and who asked is told why."""
+@pytest.mark.parametrize("verb", ["build", "create"])
+def test_failed_rebuild(hive_db: Path, verb: str) -> None:
+    """The container of the former configuration runs, the disk has that too, and who asked is told why.
+
+    It runs again where it had been stopped, and is left alone where not even the build came to its end.
+    """
 
     async def story() -> None:
         stage = Stage(hive_db, MemoryRuntime())
@@ -30,8 +35,12 @@ def test_failed_rebuild(hive_db: Path) -> None:
             await proposals.prepare(name, config / name)
             return await stage.homes.prepare(name, generation)
 
+        async def plan(name: str, generation: int) -> Spec:
+            await proposals.settle(name)
+            return await stage.homes.plan(name, generation)
+
         config.mkdir()
-        stage.lifecycle._home = attrs.evolve(stage.lifecycle._home, prepare=prepare)
+        stage.lifecycle._home = attrs.evolve(stage.lifecycle._home, plan=plan, prepare=prepare)
         await stage.spawn("manager", "coder")
         workshop = Workshop(hive_db.parent / "proposed/coder", hive_db.parent / "trap")
 
@@ -48,14 +57,18 @@ def test_failed_rebuild(hive_db: Path) -> None:
         assert (config / "coder/agent.toml").read_text() == 'model = "opus"\n'
 
         bad = await apply('model = "sonnet"\n')
-        stage.runtime.broken["create"] = RuntimeFailed(("build",), 1, "no such package")
+        stage.runtime.broken[verb] = RuntimeFailed(("build",), 1, "no such package")
+        before, stopped = stage.position, verb == "create"
         await stage.work()
-        del stage.runtime.broken["create"]
+        assert stage.runtime.containers["coder"].running is not stopped
+        del stage.runtime.broken[verb]
         await stage.work()
+        await applier.settle()
 
-        types = [type(fact).__name__ for fact in stage.facts()]
-        ending = ["RebuildFailed", "ApprovalFailed", "ConfigurationReverted", "RebuildRequested", "RebuildSucceeded"]
-        assert types[-5:] == ending
+        types = [type(fact).__name__ for fact in stage.facts(before)]
+        again = ["RebuildRequested", "RebuildSucceeded"] if stopped else []
+        assert types == ["RebuildFailed", "ApprovalFailed", "ConfigurationReverted", *again]
+        assert stage.runtime.containers["coder"].generation == (3 if stopped else 2)
         assert commit_of(hive.configurations, "coder") == good != bad
         assert (config / "coder/agent.toml").read_text() == 'model = "opus"\n'
         assert (hive_db.parent / "applied/coder/agent.toml").read_text() == 'model = "opus"\n'

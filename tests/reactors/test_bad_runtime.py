@@ -326,7 +326,8 @@ def linked(story: Callable[[Linked], Coroutine[Any, Any, None]], migrated: Path)
         (away / "gold").write_text("gold")
         async with hall(home, migrated) as here:
             runtime = MemoryRuntime()
-            homes = Home(prepare=here.homes.prepare, clear=here.homes.clear, close=here.homes.close)
+            kept = here.homes
+            homes = Home(plan=kept.plan, prepare=kept.prepare, clear=kept.clear, close=kept.close)
             limits = {"parallel": 4, "deadline_seconds": 10.0, "grace_seconds": 1.0}
             lifecycle = Lifecycle(here.desk.dispatcher, runtime, homes, **limits)  # type: ignore[arg-type]
             await story(Linked(here, away, runtime, lifecycle))

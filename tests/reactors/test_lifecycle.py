@@ -56,14 +56,14 @@ CASES = {
     "spawn": Case(
         SpawnAgent(**CODER),
         State.NEW,
-        ("create coder 1", "start coder 1"),
+        ("build coder 1", "create coder 1", "start coder 1"),
         facts.SpawnSucceeded(agent="coder", generation=1),
         facts.SpawnFailed,
     ),
     "start": Case(
         StartAgent(**CODER),
         State.STOPPED,
-        ("create coder 2", "start coder 2"),
+        ("build coder 2", "create coder 2", "start coder 2"),
         facts.StartSucceeded(agent="coder", generation=2),
         facts.StartFailed,
     ),
@@ -84,21 +84,21 @@ CASES = {
     "restart": Case(
         RestartAgent(**CODER),
         State.RUNNING,
-        ("stop coder 7", "create coder 2", "start coder 2"),
+        ("build coder 2", "stop coder 7", "create coder 2", "start coder 2"),
         facts.RestartSucceeded(agent="coder", generation=2),
         facts.RestartFailed,
     ),
     "restart of a stopped one": Case(
         RestartAgent(**CODER),
         State.STOPPED,
-        ("create coder 2", "start coder 2"),
+        ("build coder 2", "create coder 2", "start coder 2"),
         facts.RestartSucceeded(agent="coder", generation=2),
         facts.RestartFailed,
     ),
     "rebuild": Case(
         RebuildAgent(**CODER),
         State.RUNNING,
-        ("stop coder 7", "remove coder", "create coder 2", "start coder 2"),
+        ("build coder 2", "stop coder 7", "create coder 2", "start coder 2"),
         facts.RebuildSucceeded(agent="coder", generation=2),
         facts.RebuildFailed,
     ),
@@ -248,6 +248,48 @@ class TestFailures:
 
         run(story())
 
+    @pytest.mark.parametrize("verb", ["rebuild", "restart"])
+    @pytest.mark.parametrize("broken", ["plan", "build"])
+    def test_nothing_to_start(self, hive_db: Path, verb: str, broken: str) -> None:
+        """Where the next container cannot be built, the one that runs is not touched, and is known to run."""
+
+        async def story() -> None:
+            stage = Stage(hive_db, MemoryRuntime())
+            await stage.spawn("coder")
+            before = dict(stage.runtime.containers)
+            await stage.ask(CASES[verb].command)
+            trouble = RuntimeFailed(["podman", "build"], 125, "no such file")
+            stage.runtime.broken[broken] = stage.homes.broken[broken] = trouble
+            await stage.work()
+            assert stage.runtime.acts == []
+            assert stage.runtime.containers == before
+            row = stage.desk.hive.agents["coder"]
+            assert (row.running, row.generation, row.error) == (True, 1, str(trouble))
+
+        run(story())
+
+    def test_daemon_dies_before_the_stop(self, hive_db: Path) -> None:
+        """Between the build and the stop the old container still runs; the next daemon begins with the build again."""
+
+        async def story() -> None:
+            stage = Stage(hive_db, MemoryRuntime())
+            await stage.spawn("coder")
+            await stage.ask(RebuildAgent(**CODER))
+            stage.runtime.hanging.add("stop")
+            (working,) = stage.lifecycle.tick()
+            await until(lambda: stage.runtime.stuck)
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+            assert stage.runtime.containers["coder"].generation == 1
+            assert stage.runtime.containers["coder"].running
+            stage.runtime.hanging.clear()
+            stage = stage.next_daemon()
+            await stage.work()
+            assert tuple(stage.runtime.acts) == ("build coder 2", *CASES["rebuild"].acts)
+            assert stage.facts()[-1] == CASES["rebuild"].succeeded
+
+        run(story())
+
     @pytest.mark.parametrize(
         ("trouble", "told"),
         [
@@ -264,7 +306,7 @@ class TestFailures:
         async def story() -> None:
             stage = Stage(hive_db, MemoryRuntime())
             await stage.ask(SpawnAgent(**CODER))
-            stage.homes.broken["prepare"] = trouble
+            stage.homes.broken["plan"] = trouble
             await stage.work()
             assert stage.facts()[-1] == facts.SpawnFailed(agent="coder", error=told)
 
@@ -296,7 +338,7 @@ class TestFailures:
         async def story() -> None:
             stage = Stage(hive_db, MemoryRuntime())
             await stage.ask(SpawnAgent(**CODER))
-            stage.homes.broken["prepare"] = DirectoryError("it is broken")
+            stage.homes.broken["plan"] = DirectoryError("it is broken")
             async with full(stage.desk):
                 tried = stage.desk.statements.count("BEGIN IMMEDIATE")
                 working = asyncio.gather(*stage.lifecycle.tick())
@@ -323,7 +365,7 @@ class TestFailures:
             reactor = asyncio.create_task(stage.lifecycle.run())
             for _ in range(200):
                 await asyncio.sleep(0)
-            assert [act for act in stage.runtime.acts if act.endswith("coder 1")] == ["create coder 1", "start coder 1"]
+            assert [act for act in stage.runtime.acts if act.endswith("coder 1")] == list(CASES["spawn"].acts)
             assert stage.runtime.moments < 20
             reactor.cancel()
 
@@ -362,7 +404,7 @@ class TestSeveral:
             begun = [stage.lifecycle.tick(), stage.lifecycle.tick()]
             assert [len(tasks) for tasks in begun] == [1, 0]
             await asyncio.gather(*begun[0])
-            assert stage.runtime.acts == ["create coder 1", "start coder 1"]
+            assert stage.runtime.acts == ["build coder 1", "create coder 1", "start coder 1"]
 
         run(story())
 

@@ -87,7 +87,7 @@ class World:
 
     def player(self) -> Player:
         """Open the file as the next daemon does."""
-        home = Home(prepare=self.prepare, clear=self.clear, close=self.close)
+        home = Home(plan=self.prepare, prepare=self.prepare, clear=self.clear, close=self.close)
         watched: Any = Slow(self.runtime, self.dice)
         often = self.dice.random() < 0.3
         return Player(self.path, self.runtime, home, watched, self.crash, self.dice, crashes_often=often)

@@ -73,10 +73,11 @@ let
   };
 
   # Of an option: its own value, or its default; of a submodule the defaults of its options below that.
+  defaults = builtins.mapAttrs (_: inner: if inner ? __option then inner.default else defaults inner);
   valued =
     option: given:
     if option ? type && builtins.isAttrs option.type && option.type ? module then
-      builtins.mapAttrs (_: inner: inner.default) option.type.module.options // given
+      defaults option.type.module.options // given
     else
       given;
 in

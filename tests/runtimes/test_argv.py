@@ -1,12 +1,16 @@
-"""Every command line, word for word; no tool is run here."""
+"""Every command line, word for word; no tool of a runtime is run here."""
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import attrs
+import pytest
 
-from hyperhive.runtimes import keeper, marks
+from hyperhive.runtimes import enter, keeper, marks, oci
+from hyperhive.runtimes.confinement import Egress, EgressPolicy, Limits
 from hyperhive.runtimes.host import Python
 from hyperhive.runtimes.process import command_argv, process_environment
 from hyperhive.runtimes.protocol import Spec
@@ -200,3 +204,83 @@ class TestMark:
     def test_mark(self) -> None:
         """It names hive, container and generation."""
         assert marks.mark("1b4e", "coder", 3) == "1b4e/h-coder/3"
+
+
+class TestEnter:
+    """The way into cgroups."""
+
+    def test_groups_first(self, tmp_path: Path) -> None:
+        """Each group is entered, the filter is opened at its number, and the words are run as they are."""
+        groups = [tmp_path / "one", tmp_path / "two"]
+        for group in groups:
+            group.mkdir()
+        (tmp_path / "filter").write_text("the filter")
+        argv = enter.enter_argv(
+            ("sh", "-c", 'cat <&9; echo "$0"', "$a b"), groups=groups, filter_file=tmp_path / "filter"
+        )
+        ended = subprocess.run(argv, capture_output=True, text=True, check=True)
+        assert ended.stdout == "the filter$a b\n"
+        assert [(group / "cgroup.procs").read_text() for group in groups] == ["0\n", "0\n"]
+
+    def test_a_group_that_is_closed(self, tmp_path: Path) -> None:
+        """Where a group cannot be entered nothing is run."""
+        argv = enter.enter_argv(("echo", "ran"), groups=[tmp_path / "none"], filter_file=tmp_path)
+        ended = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert (ended.returncode, ended.stdout) == (125, "")
+
+
+class TestOci:
+    """podman's."""
+
+    TOOL = oci.Tool(path="/usr/bin/podman", root=True, runtime="runc", groups=True, nofile=1024, nproc=512)
+    LIMITS = Limits(memory_bytes=1 << 30, cpu_percent=150, tasks=64)
+
+    def container(self, tool: oci.Tool, spec: Spec, *, own_system: bool = False) -> str:
+        """Return the words of a container that runs `true`."""
+        return " ".join(
+            oci.container_argv(
+                tool,
+                spec,
+                ("true",),
+                name="h-coder.x",
+                image=oci.Image(tree=Path("/t"), brings_system=own_system),
+                environment={"A": "1"},
+                system=DEBIAN,
+                python=PYTHON,
+                filter_file=Path("/run/filter"),
+            )
+        )
+
+    @pytest.mark.parametrize(
+        ("changes", "asked", "said"),
+        [
+            ({}, LIMITS, "--memory 1073741824 --memory-swap 1073741824 --cpus 1.5 --pids-limit 64 --ulimit nofile"),
+            ({}, Limits(), "--network none --pids-limit -1 --ulimit nofile=1024:1024 --ulimit nproc=512:512"),
+            (
+                {"groups": False},
+                LIMITS,
+                "--ulimit data=1073741824:1073741824 --ulimit nofile=1024:1024 --ulimit nproc=64:",
+            ),
+            ({"groups": False}, Limits(tasks=4096), "--network none --ulimit nofile=1024:1024 --ulimit nproc=512:512"),
+        ],
+    )
+    def test_limits(self, changes: dict[str, Any], asked: Limits, said: str) -> None:
+        """They are asked of cgroups where there are some, else of each process, never more than this one has."""
+        spec = attrs.evolve(SPEC, limits=asked, egress=Egress(policy=EgressPolicy.NONE))
+        assert said in self.container(attrs.evolve(self.TOOL, **changes), spec)
+
+    def test_who_it_is(self) -> None:
+        """Inside it is user 1000 without rights; outside the daemon's user, or a stranger where it would be root."""
+        root, user = (self.container(attrs.evolve(self.TOOL, root=is_root), SPEC) for is_root in (True, False))
+        assert "--uidmap 0:100000:1 --uidmap 1000:0:1 --gidmap 0:100000:1 --gidmap 1000:0:1 --user 1000:1000" in root
+        assert "--userns keep-id:uid=1000,gid=1000 --user 1000:1000" in user
+        for said in (root, user):
+            assert "--cap-drop all --security-opt no-new-privileges" in said
+            assert "--network host" in said
+
+    def test_an_image_with_a_system(self) -> None:
+        """Nothing of the host's system is shown in an image that brings its own."""
+        own = self.container(self.TOOL, SPEC, own_system=True)
+        assert "src=/usr,dst=/usr" in self.container(self.TOOL, SPEC)
+        assert "src=/usr,dst=/usr" not in own
+        assert own.endswith(" ".join(("--rootfs /t", *oci.BECOME, "true")))

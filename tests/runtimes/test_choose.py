@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hyperhive.runtimes import diagnosis
-from hyperhive.runtimes.choose import choose
+from hyperhive.runtimes.choose import NAMES, STRENGTH, build, choose
 from hyperhive.runtimes.diagnosis import Kernel, diagnose
 from hyperhive.runtimes.protocol import RuntimeUnavailable, UnknownRuntime
 
@@ -81,6 +81,12 @@ class TestChoose:
         said = subprocess.run(argv, capture_output=True, text=True, check=True, env={"PYTHONPATH": ":".join(sys.path)})
         assert "bubblewrap does not work here" in said.stdout
         assert "sysctl -w user.max_user_namespaces" in said.stdout
+
+    def test_strength(self) -> None:
+        """`auto` knows every runtime that isolates, and no other."""
+        isolating = {name for name in NAMES if build(name, run_dir=Path("/nowhere"), hive="h").isolated}
+        assert set(STRENGTH) == isolating
+        assert len(STRENGTH) == len(isolating)
 
     @pytest.mark.skipif(shutil.which("podman") is None, reason="podman is not installed")
     def test_the_next_that_works(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

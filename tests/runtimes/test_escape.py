@@ -9,7 +9,19 @@ import pytest
 
 from hyperhive.runtimes.choose import NAMES
 from hyperhive.runtimes.weaknesses import ACCEPTED, ATTEMPTS
-from tests.runtimes.escape import EscapeSuite
+from tests.runtimes.escape import EscapeSuite, escape
+from tests.runtimes.home import home
+
+STATUS = Path("/proc/self/status")
+SYS_ADMIN = 21
+"""The capability, by its bit."""
+FREE = (
+    *("other_state", "other_socket", "log", "host_socket", "records", "own_output", "environments", "command_lines"),
+    *("trace", "user_namespace", "gain_rights", "abstract_socket", "dashboard", "other_port", "keyrings", "host_load"),
+)
+"""What any user may do. What would harm the host (its files, clock, settings) is tried in containers alone."""
+ROOTS = ("device", "raw_socket", "packet_socket", "chroot", "capabilities", "kernel_memory", "handles")
+"""What only root may, with all its rights."""
 
 
 @pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not installed (apt install bubblewrap)")
@@ -26,6 +38,21 @@ class TestPodman(EscapeSuite):
     """In an OCI container."""
 
     factory = "hyperhive.runtimes.podman:Podman"
+
+
+class TestControl:
+    """Where nothing keeps an agent in."""
+
+    def test_attempts_succeed(self) -> None:
+        """What can be tried there without harm succeeds, so that a refusal elsewhere means that something refused."""
+        everything = int(
+            next(line for line in STATUS.read_text().splitlines() if line.startswith("CapEff")).split()[1], 16
+        )
+        expected = (*FREE, *(ROOTS if everything >> SYS_ADMIN & 1 else ()))
+        with home("hyperhive.runtimes.process:Process") as place:
+            report = escape(place, expected)
+            refused = {attempt: report[attempt]["said"] for attempt in expected if not report[attempt]["open"]}
+        assert not refused
 
 
 def test_docs_say_the_same() -> None:

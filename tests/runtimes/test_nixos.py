@@ -6,13 +6,8 @@ Nothing here shows that NixOS does what it is told: that has to be seen on a Nix
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import re
-import shutil
-import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import attrs
@@ -22,7 +17,7 @@ from hyperhive.runtimes import idmap, nixos_build
 from hyperhive.runtimes.confinement import Egress, EgressPolicy, Limits
 from hyperhive.runtimes.machine import Places
 from hyperhive.runtimes.nixos import Nixos
-from hyperhive.runtimes.protocol import InvalidSpec, RuntimeFailed, Spec
+from hyperhive.runtimes.protocol import RuntimeFailed, Spec
 
 SPEC = Spec(
     name="coder",
@@ -36,7 +31,6 @@ SPEC = Spec(
 HERE = "/run/hive/machines/coder"
 PLACES = Places(directory=Path(HERE))
 FLAKE = Path("/data/applied/coder")
-NIX_FILES = Path(__file__).resolve().parents[2] / "nix"
 BUILD = (
     "nix --extra-experimental-features nix-command flakes build --no-link --no-write-lock-file "
     "path:/data/applied/coder#nixosConfigurations.container.config.system.build.toplevel"
@@ -121,8 +115,12 @@ class TestSequence:
         (tmp_path / "listed").write_text("")
         return tmp_path
 
-    def create(self, place: Path, monkeypatch: pytest.MonkeyPatch, *, built: int = 0) -> list[str]:
-        """Create once, and return what was called."""
+    def flake(self, place: Path) -> str:
+        """Return what Nix was given."""
+        return (place / "run/machines/coder/flake/flake.nix").read_text()
+
+    def made(self, place: Path, monkeypatch: pytest.MonkeyPatch, *, built: int = 0) -> list[str]:
+        """Build and create once, and return what was called."""
         for name in ("nixos-container", "nix"):
             (place / "bin" / name).write_text(RECORD.format(log=place / "called", listed=place / "listed", built=built))
             (place / "bin" / name).chmod(0o755)
@@ -136,13 +134,18 @@ class TestSequence:
             log=place / "coder.log",
             build=place / "applied/coder",
         )
-        runtime = Nixos(run_dir=place / "run", hive="h")
-        asyncio.run(runtime.create(spec))
+        runtime = Nixos(run_dir=place / "run", hive="h", flake="path:/nix/store/x-source")
+
+        async def story() -> None:
+            await runtime.build(spec)
+            await runtime.create(spec)
+
+        asyncio.run(story())
         return (place / "called").read_text().splitlines()
 
     def test_first(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A container that is not there is built, then created."""
-        assert [line.split()[:2] for line in self.create(place, monkeypatch)] == [
+        assert [line.split()[:2] for line in self.made(place, monkeypatch)] == [
             ["nix", "--extra-experimental-features"],
             ["nixos-container", "list"],
             ["nixos-container", "create"],
@@ -152,91 +155,33 @@ class TestSequence:
         """One that is there is built, then updated."""
         (place / "listed").write_text("h-other\nh-coder\n")
         assert (
-            self.create(place, monkeypatch)[-1] == f"nixos-container update h-coder --flake path:{place}/applied/coder"
+            self.made(place, monkeypatch)[-1]
+            == f"nixos-container update h-coder --flake path:{place}/run/machines/coder/flake"
         )
 
     def test_a_build_that_fails(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where the build fails nothing else is called: the old system and the old record stay."""
         (place / "listed").write_text("h-coder\n")
         with pytest.raises(RuntimeFailed, match="nix ended with status 1"):
-            self.create(place, monkeypatch, built=1)
+            self.made(place, monkeypatch, built=1)
         assert len((place / "called").read_text().splitlines()) == 1
         assert not (place / "run/containers").exists()
 
     def test_without_a_configuration(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """An agent without an applied flake is refused with the place where it was looked for."""
+        """An agent to which nothing is applied is the base alone, on the hyperhive that the host names."""
         (place / "applied/coder/flake.nix").unlink()
-        with pytest.raises(InvalidSpec, match=r"no flake\.nix in .*applied"):
-            self.create(place, monkeypatch)
+        (place / "applied/coder").rmdir()
+        self.made(place, monkeypatch)
+        assert 'inputs.hyperhive.url = "path:/nix/store/x-source";' in self.flake(place)
+        assert (place / "run/machines/coder/flake/agent.nix").read_text() == "{ }\n"
 
-
-class TestNix:
-    """What can be evaluated without nixpkgs: the syntax, and the modules against a stand-in for its library."""
-
-    @pytest.fixture(scope="class")
-    def nix(self) -> str:
-        """Return the evaluator."""
-        found = shutil.which("nix-instantiate")
-        if found is None:
-            pytest.skip("nix-instantiate is not installed (apt install nix-bin)")
-        return found
-
-    @pytest.mark.parametrize(
-        "path", [NIX_FILES.parent / "flake.nix", *sorted(NIX_FILES.glob("*.nix"))], ids=lambda p: p.name
-    )
-    def test_parses(self, nix: str, path: Path) -> None:
-        """Every file is Nix."""
-        ended = subprocess.run((nix, "--parse", str(path)), capture_output=True, text=True, check=False)
-        assert ended.returncode == 0, ended.stderr
-
-    def test_package(self) -> None:
-        """The daemon's package takes exactly the dependencies of pyproject.toml."""
-        project = tomllib.loads((NIX_FILES.parent / "pyproject.toml").read_text())["project"]
-        wanted = {re.split("[>=<]", dependency)[0] for dependency in project["dependencies"]}
-        text = (NIX_FILES / "daemon.nix").read_text()
-        listed = text.partition("dependencies = [")[2].partition("]")[0].split()
-        assert set(listed) == wanted
-
-    def evaluated(self, nix: str, expression: str) -> object:
-        """Evaluate something with the stand-in at hand."""
-        stand_in = Path(__file__).with_name("stand_in.nix")
-        text = f"let s = import {stand_in}; module = import {NIX_FILES}/module.nix {{ packages = s.packages; }}; "
-        text += f"base = import {NIX_FILES}/harness-base.nix {{ packages = s.packages; }}; in {expression}"
-        argv = (nix, "--eval", "--strict", "--json", "--readonly-mode", "--expr", text)
-        ended = subprocess.run(argv, capture_output=True, text=True, check=False)
-        assert ended.returncode == 0, ended.stderr
-        return json.loads(ended.stdout)
-
-    def test_module(self, nix: str) -> None:
-        """Every option of the host's module is there, typed and told of; by default it is off."""
-        options = self.evaluated(nix, "s.options module")
-        names = {"enable", "package", "settings", "openFirewall", "environmentFile", "adminUsers"}
-        assert isinstance(options, dict)
-        assert set(options["services.hyperhive"]) == names
-        assert self.evaluated(nix, "s.config module { }") == {}
-
-    def test_module_enabled(self, nix: str) -> None:
-        """Settings become TOML, users become admins, the port opens only when asked for, and the unit is hardened."""
-        given = '{ enable = true; openFirewall = true; adminUsers = [ "alice" ]; settings.listen = "0.0.0.0:7001"; }'
-        config = self.evaluated(nix, f"s.config module {given}")
-        assert isinstance(config, dict)
-        assert config["users"]["groups"]["hive-admin"]["members"] == ["alice"]
-        assert config["networking"]["firewall"]["allowedTCPPorts"] == [7001]
-        unit = config["systemd"]["services"]["hyperhive"]["serviceConfig"]
-        assert (unit["Type"], unit["KillMode"], unit["ProtectSystem"]) == ("notify", "process", "strict")
-        assert unit["SupplementaryGroups"] == ["systemd-journal"]
-        assert unit["ExecStart"].startswith("/nix/hyperhive/bin/hyperhive serve --config ")
-        closed = self.evaluated(nix, "s.config module { enable = true; }")
-        assert isinstance(closed, dict)
-        assert closed["networking"]["firewall"]["allowedTCPPorts"] == {}
-
-    @pytest.mark.parametrize(("host", "unit"), [("h-coder", "hive-ag3nt"), ("h-manager", "hive-m1nd")])
-    def test_base(self, nix: str, host: str, unit: str) -> None:
-        """The base runs the harness by its role, finds new packages by itself, and has git by declaration."""
-        config = self.evaluated(nix, f's.base base "{host}"')
-        assert isinstance(config, dict)
-        service = config["systemd"]["services"][unit]
-        assert service["path"] == ["/run/current-system/sw"]
-        assert service["serviceConfig"]["User"] == "agent"
-        assert service["serviceConfig"]["EnvironmentFile"] == "/run/hive-environment"
-        assert config["programs"]["git"]["enable"] is True
+    def test_what_is_applied(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its own module is copied, the flake written anew, and what git keeps of it stays at home."""
+        applied = place / "applied/coder"
+        (applied / "agent.nix").write_text("{ environment.systemPackages = [ ]; }\n")
+        (applied / ".git").mkdir()
+        self.made(place, monkeypatch)
+        copy = place / "run/machines/coder/flake"
+        assert sorted(path.name for path in copy.iterdir()) == ["agent.nix", "flake.nix"]
+        assert (copy / "agent.nix").read_text() == (applied / "agent.nix").read_text()
+        assert "nixosConfigurations.container" in self.flake(place)

@@ -12,12 +12,18 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
+import attrs
 import pytest
 
+from hyperhive.commands.agents import Action, RebuildAgent, SpawnAgent
+from hyperhive.events.agents import AgentFact, RebuildFailed, RebuildSucceeded
+from hyperhive.events.envelope import OPERATOR
+from hyperhive.reactors.lifecycle import Home, Lifecycle
 from hyperhive.runtimes.confinement import Egress, Limits
-from hyperhive.runtimes.protocol import RuntimeFailed
+from hyperhive.runtimes.protocol import Spec
+from tests.commands.desk import Desk
 from tests.runtimes.contract import RuntimeContract
-from tests.runtimes.home import FOREVER, home, started
+from tests.runtimes.home import FOREVER, home, observed, started, until
 
 FACTORY = "hyperhive.runtimes.podman:Podman"
 ROOT = Path(__file__).parents[2]
@@ -59,32 +65,64 @@ class TestLimits:
 class TestImage:
     """An image of an agent's own."""
 
-    def test_containerfile(self) -> None:
-        """What the agent's Containerfile adds is there, in a container that is otherwise like any other."""
+    def test_containerfile(self, hive_db: Path) -> None:
+        """What the agent's Containerfile adds is there, and nothing of git.
+
+        A rebuild from one that cannot be built says why; the container runs on, the same process in the same
+        generation. Mended, the rebuild leads to the next one.
+        """
         with home(FACTORY) as place:
             build = place.root / "applied"
-            build.mkdir()
+            (build / ".git").mkdir(parents=True)
             (build / "motto").write_text("per aspera")
-            (build / "Containerfile").write_text("FROM localhost/hyperhive-base\nCOPY motto /opt/motto\n")
-            spec = place.spec("open('seen', 'w').write(open('/opt/motto').read())\n" + FOREVER, build=build)
-            asyncio.run(started(place.runtime(), spec))
-            assert (spec.state / "seen").read_text() == "per aspera"
+            good = "FROM localhost/hyperhive-base\nCOPY . /opt/own\n"
+            (build / "Containerfile").write_text(good)
+            look = "import os\nopen('seen', 'w').write(open('/opt/own/motto').read() + str(os.listdir('/opt/own')))\n"
+            spec = place.spec(look + FOREVER, build=build)
 
-    def test_that_does_not_build(self) -> None:
-        """A Containerfile that cannot be built says why, and nothing runs."""
-        with home(FACTORY) as place:
-            (place.root / "applied").mkdir()
-            (place.root / "applied/Containerfile").write_text("FROM localhost/hyperhive-base\nCOPY nowhere /opt\n")
-            spec = place.spec(build=place.root / "applied")
+            async def planned(_name: str, generation: int) -> Spec:
+                return attrs.evolve(spec, generation=generation)
 
             async def story() -> None:
                 runtime = place.runtime()
-                await runtime.create(spec)
-                with pytest.raises(RuntimeFailed, match="nowhere"):
-                    await runtime.start("coder")
-                assert not [each for each in await runtime.list() if each.running]
+                desk = Desk(hive_db)
+                agents = Home(plan=planned, prepare=planned, clear=nothing, close=nothing)
+                lifecycle = Lifecycle(
+                    desk.dispatcher, runtime, agents, parallel=1, deadline_seconds=120, grace_seconds=0
+                )
+
+                async def asked(command: Action) -> AgentFact:
+                    await desk.dispatcher.dispatch(command)
+                    await asyncio.gather(*lifecycle.tick())
+                    told = desk.log.read(1, desk.hive.position)[-1].event
+                    assert isinstance(told, AgentFact)
+                    return told
+
+                await asked(SpawnAgent(actor=OPERATOR, agent="coder"))
+                await until((spec.state / "runs").exists)
+                first = await observed(runtime, "coder")
+                assert (first.running, first.generation) == (True, 1)
+                assert (spec.state / "seen").read_text() == "per aspera['Containerfile', 'motto']"
+
+                (build / "Containerfile").write_text(good + "COPY nowhere /opt\n")
+                failed = await asked(RebuildAgent(actor=OPERATOR, agent="coder"))
+                assert isinstance(failed, RebuildFailed)
+                assert "nowhere" in failed.error
+                assert (failed.running, failed.generation) == (True, 1)
+                assert await observed(runtime, "coder") == first
+
+                (build / "Containerfile").write_text(good)
+                assert await asked(RebuildAgent(actor=OPERATOR, agent="coder")) == RebuildSucceeded(
+                    agent="coder", generation=2
+                )
+                assert (await observed(runtime, "coder")).generation == 2
+                desk.log.close()
 
             asyncio.run(story())
+
+
+async def nothing(_name: str) -> None:
+    """Leave all as it is."""
 
 
 class TestWithoutRoot:
