@@ -57,7 +57,7 @@ class Homes:
     async def prepare(self, name: str, generation: int) -> Spec:
         """Make an agent's directories, open its socket, choose its port, and return what its container is made of."""
         self._directories.create_agent(name)
-        assign(name, self._ports, self._directories)
+        assign(name, self._ports, self._directories, ours=self._proposals.keeps(name))
         await self.open(name)
         await self._proposals.prepare(name, self._directories.agent_config(name))
         return self.spec(name, generation)

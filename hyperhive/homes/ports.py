@@ -66,15 +66,18 @@ def choose(
     return Choice(port=first, keep=False, shared=True)
 
 
-def assign(name: str, ports: PortsConfig, directories: Directories) -> int:
+def assign(name: str, ports: PortsConfig, directories: Directories, *, ours: bool = False) -> int:
     """Return an agent's port, choosing and keeping it where it has none; its directory exists.
+
+    ``ours`` is whether this hive made its applied directory, as it does for a new agent that is asked for with a
+    configuration: then that says nothing of the agent's age.
 
     Reads and writes without a pause in between, so that two agents that are made at once see each other.
     """
     file = directories.port_file(name)
     kept = read(file)
     applied = directories.applied(name)
-    is_applied = applied.is_dir() and not applied.is_symlink()
+    is_applied = not ours and applied.is_dir() and not applied.is_symlink()
     others = {} if kept is not None or is_applied else _others(name, directories)
     choice = choose(name, ports, kept=kept, applied=is_applied, others=others)
     if choice.shared:

@@ -70,6 +70,11 @@ class History:
         """Return the newest approvals, decided or not."""
         return [row for _, row in read_rows(self._connection, APPROVALS, "ORDER BY id DESC LIMIT ?", (limit,))]
 
+    def has_configured(self, agent: str) -> bool:
+        """Whether anybody has ever asked for a configuration of an agent, however that was decided."""
+        sql = 'SELECT 1 FROM approvals WHERE agent = ? AND "commit" IS NOT NULL LIMIT 1'
+        return self._connection.execute(sql, (agent,)).fetchone() is not None
+
     def envelopes(self, after: int, limit: int) -> list[Envelope]:
         """Return so many facts after a position without what they say, oldest first; archived ones, too.
 

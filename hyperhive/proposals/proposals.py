@@ -183,6 +183,10 @@ class Proposals:
         """Return the commit that is applied to an agent, as the log says."""
         return commit_of(self._dispatcher.hive.configurations, agent)
 
+    def keeps(self, agent: str) -> bool:
+        """Whether this hive was ever asked for a configuration of an agent, and so has an applied repository of it."""
+        return agent in self._dispatcher.hive.configurations or self._history.has_configured(agent)
+
     def settings(self, agent: str) -> AgentSettings:
         """Return what an agent's applied configuration says."""
         return settings_of(self._dispatcher.hive.configurations, agent)

@@ -151,7 +151,8 @@ class TestTheMachineAsAWhole:
             "while not os.path.exists('again'): time.sleep(0.01)\n"
             "s = socket.socket(socket.AF_UNIX)\n"
             "s.connect(os.environ['HYPERHIVE_SOCKET'])\n"
-            "open('answer', 'w').write(s.makefile().read())\n"
+            "open('unfinished', 'w').write(s.makefile().read())\n"
+            "os.rename('unfinished', 'answer')\n"
         )
 
         async def story() -> Spec:

@@ -8,11 +8,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from tests.homes.test_ports import ANALYST, AUDITOR
 from tests.repositories.hostile import Workshop
 from tests.sockets.client import Client
 from tests.sockets.hall import Hall, hall
 
 Story = Callable[[Hall], Awaitable[Any]]
+OLD = "agent-781"
+"""A third name that leads to the port of the two."""
 
 
 def play(place: Path, migrated: Path, story: Story) -> Any:
@@ -209,3 +212,29 @@ def test_a_repeated_command(place: Path, migrated: Path) -> None:
         return replies
 
     assert [json.dumps(reply) for reply in play(place, migrated, story)] == ['{"ok": true, "approval_id": 1}'] * 3
+
+
+def test_ports_of_agents_with_configurations(place: Path, migrated: Path) -> None:
+    """Two new agents whose names lead to one port get two, also where each was asked for with a configuration.
+
+    Nor is an agent old because a configuration was once asked for it and denied; one that this hive never asked for is.
+    """
+
+    async def story(here: Hall) -> list[int]:
+        manager, operator = await here.agent("manager"), await here.operator()
+        asked = {"cmd": "request_spawn", "reason": "to work", "config": 'model = "haiku"\n'}
+        assert (await manager.ask({**asked, "name": ANALYST}))["approval_id"] == 1
+        assert (await manager.ask({**asked, "name": AUDITOR}))["approval_id"] == 2
+        assert here.directories.applied(AUDITOR).is_dir()
+        (pending, _) = (await operator.ask({"cmd": "pending"}))["approvals"]
+        seen = {"commit": pending["fetched_sha"], "base": None}
+        assert (await (await here.operator()).ask({"cmd": "approve", "id": 1, **seen}))["ok"]
+        assert (await (await here.operator()).ask({"cmd": "deny", "id": 2}))["ok"]
+        for name in (ANALYST, AUDITOR):
+            await here.homes.prepare(name, 1)
+        here.directories.applied(OLD).mkdir()
+        await here.homes.prepare(OLD, 1)
+        return [int(here.directories.port_file(name).read_text()) for name in (ANALYST, AUDITOR, OLD)]
+
+    first, second, old = play(place, migrated, story)
+    assert (second, old) == (first + 1, first)
