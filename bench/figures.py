@@ -72,6 +72,11 @@ def at_most(what: str, value: float, unit: str, claim: float) -> None:
     _say(f"{what}: {number(value)} {unit}".rstrip() + f" (claim ≤ {number(claim)})", met=value <= claim)
 
 
+def rate_at_least(what: str, value: float, claim: float) -> None:
+    """Say a rate that should be large."""
+    _say(f"{what}: {number(value)}/s (claim ≥ {number(claim)})", met=value >= claim)
+
+
 def ratio(found: Rounds, ours: str, peer: str) -> float:
     """Return the median of the rounds' ratios: what one round is busy with, both sides feel."""
     return median([mine / theirs for mine, theirs in zip(found[ours], found[peer], strict=True)])

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import history
-from bench.figures import at_most, note, number, scratch
+from bench.figures import at_most, note, number, rate_at_least, scratch
 from hyperhive.events.log import read, read_only
 from hyperhive.projections.hive import Hive
 from hyperhive.replay.expression import predicate
@@ -41,6 +41,8 @@ def p95(ask: Callable[[], object], *, times: int = TIMES) -> float:
 def ask(path: Path) -> None:
     """Measure and say; run in a process of its own."""
     chance = random.Random(SEED)
+    whole = statistics.median(from_the_beginning(path, COUNT) for _ in range(3))
+    rate_at_least("full rebuild", COUNT / whole * 1_000, 300_000)
     begin = time.perf_counter()
     with Past(path) as past:
         past.keep(COUNT)

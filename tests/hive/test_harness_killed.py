@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from typing import Any
@@ -67,11 +68,12 @@ def undelivered(hive: LiveHive) -> int:
 def crash_told(hive: LiveHive) -> list[dict[str, object]]:
     """What the manager read about crashes, from its own turn stream: the host's words reached the session."""
     path = hive.home / "d/agents/manager/hyperhive-events.sqlite"
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    rows = connection.execute(
-        "SELECT data FROM stream WHERE type = 'user' AND data LIKE '%container_crash%'"
-    ).fetchall()
-    connection.close()
+    sql = "SELECT data FROM stream WHERE type = 'user' AND data LIKE '%container_crash%'"
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            rows = connection.execute(sql).fetchall()
+    except sqlite3.OperationalError:  # the first words of its session are not here yet
+        return []
     return [
         json.loads(line[2:])
         for (row,) in rows

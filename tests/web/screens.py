@@ -123,17 +123,19 @@ def states(browser: Browser, stage: Stage, scheme: str) -> None:
     context.close()
 
 
-def looked_back(browser: Browser, stage: Stage, width: int) -> None:
+def looked_back(browser: Browser, stage: Stage, scheme: str, width: int) -> None:
     """Take a picture of the past: the window alone, at a crash."""
     phone = width < 600
     context = browser.new_context(
-        viewport={"width": width, "height": 1_400 if phone else 1_000}, color_scheme="dark", has_touch=phone
+        viewport={"width": width, "height": 1_400 if phone else 1_000},
+        color_scheme="light" if scheme == "light" else "dark",
+        has_touch=phone,
     )
     page = context.new_page()
     page.goto(f"{stage.home}/past?at={shift.CRASHED}#login={TOKEN}")
     page.wait_for_selector("#handle")
     page.wait_for_selector("#connection[data-live=live]")
-    page.screenshot(path=PLACE / f"past-dark-{width}.png")
+    page.screenshot(path=PLACE / f"past-{scheme}-{width}.png")
     context.close()
 
 
@@ -153,8 +155,9 @@ def main() -> None:
             for scheme in ("dark", "light"):
                 picture(browser, stage, "fresh", scheme, 1280)
         with staged(shift.shift()) as stage:
-            for width in (1280, 360):
-                looked_back(browser, stage, width)
+            for scheme in ("dark", "light"):
+                for width in (1280, 360):
+                    looked_back(browser, stage, scheme, width)
         browser.close()
 
 
