@@ -30,10 +30,11 @@ turn_seconds = 600
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
-    """A daemon with a manager, in plain processes."""
+    """A daemon with a manager and a coder, in plain processes; whatever else a test needs, it makes."""
     with place() as found:
         found.serve(*SETTINGS)
-        found.until("the manager runs", lambda: running(found) == ["manager"])
+        found.ask("spawn", name="coder")
+        found.until("both run", lambda: len(running(found)) == 2)
         yield found
 
 
@@ -47,6 +48,13 @@ def tab(served: Served, chromium: Chromium) -> Iterator[Tab]:
     assert found.trouble == []
 
 
+def spawned(served: Served, name: str) -> str:
+    """Have an agent that no other test knows."""
+    served.ask("spawn", name=name)
+    served.until("it runs", lambda: name in running(served))
+    return name
+
+
 def wanted(served: Served, name: str, content: str, note: str = "") -> int:
     """Let the manager ask for a changed configuration; return the approval's id."""
     commit = commit_in(served.data / "proposed" / name, content)
@@ -57,16 +65,17 @@ def wanted(served: Served, name: str, content: str, note: str = "") -> int:
 def test_spawn(served: Served, tab: Tab) -> None:
     """The operator asks for an agent, sees what that is, approves it, and it comes."""
     page = tab.page
-    page.fill("#request-spawn [name=name]", "coder")
+    page.click("[data-opens=ask-agent]")
+    page.fill("#request-spawn [name=name]", "weaver")
     page.fill("#request-spawn [name=reason]", "writes code")
     page.click("#request-spawn button")
     ask = page.locator("article.approval")
-    expect(ask).to_contain_text("spawn coder")
+    expect(ask).to_contain_text("spawn weaver")
     expect(ask).to_contain_text("“writes code”")
     expect(page.locator("[data-needs]")).to_contain_text("1 approval")
     page.click("article.approval .btn.main")
-    expect(page.locator("#agent-coder .verbs")).to_be_visible()
-    served.until("it runs", lambda: "coder" in running(served))
+    expect(page.locator("#agent-weaver .verbs")).to_be_visible()
+    served.until("it runs", lambda: "weaver" in running(served))
     expect(page.locator("#approvals .empty")).to_be_visible()
     expect(page.locator("#approvals .over").first).to_contain_text("approved by operator")
 
@@ -102,8 +111,8 @@ def test_name_taken(tab: Tab) -> None:
 
 def test_diff_then_denied(served: Served, tab: Tab) -> None:
     """A changed configuration is shown whole, in colour, with the reason; denied with a note, nothing is applied."""
-    page = tab.page
-    number = wanted(served, "coder", TOML, "sonnet gave up twice")
+    page, name = tab.page, spawned(served, "reader")
+    number = wanted(served, name, TOML, "sonnet gave up twice")
     ask = page.locator(f"#approval-{number}")
     expect(ask.locator(".diff .file")).to_contain_text("agent.toml")
     shown = ask.locator(".diff .l.add code").all_text_contents()
@@ -116,44 +125,45 @@ def test_diff_then_denied(served: Served, tab: Tab) -> None:
     expect(ask).to_have_count(0)
     expect(page.locator(f"#approval-{number}-over")).to_contain_text("denied by operator")
     assert served.facts(f"approval-{number}")[-1]["data"]["note"] == "not on a weekend"
-    assert served.facts("configuration-coder") == []
+    assert served.facts(f"configuration-{name}") == []
 
 
 def test_approved(served: Served, tab: Tab) -> None:
     """Approved, exactly the shown commit is applied and the container made anew."""
-    page = tab.page
-    number = wanted(served, "coder", TOML.replace("600", "900"))
+    page, name = tab.page, spawned(served, "tester")
+    number = wanted(served, name, TOML.replace("600", "900"))
     page.click(f"#approve-{number} .btn.main:enabled")
-    applied = served.until("it is applied", lambda: served.facts("configuration-coder"))
+    applied = served.until("it is applied", lambda: served.facts(f"configuration-{name}"))
     assert applied[-1]["data"]["settings"]["turn_seconds"] == 900
-    served.until("it is rebuilt", lambda: served.facts("agent-coder")[-1]["type"] == "RebuildSucceeded")
-    expect(page.locator("#agent-coder .c-state")).not_to_contain_text("rebuilding")
+    served.until("it is rebuilt", lambda: served.facts(f"agent-{name}")[-1]["type"] == "RebuildSucceeded")
+    expect(page.locator(f"#agent-{name} .c-state")).not_to_contain_text("rebuilding")
 
 
 def test_rolled_back(served: Served, tab: Tab) -> None:
     """What was applied stands below the row; one of them is applied again at a press that says what goes and stays."""
-    page, block = tab.page, tab.page.locator("#configs-coder")
+    name = spawned(served, "scribbler")
+    page, block = tab.page, tab.page.locator(f"#configs-{name}")
 
     def applied() -> list[str]:
-        return [fact["data"]["commit"] for fact in served.facts("configuration-coder")]
+        return [fact["data"]["commit"] for fact in served.facts(f"configuration-{name}")]
 
-    before = applied()
-    number = wanted(served, "coder", TOML.replace("600", "1200"))
-    page.click(f"#approve-{number} .btn.main:enabled")
-    served.until("it is applied", lambda: len(applied()) > len(before))
-    newest, former = applied()[-1], before[-1]
-    served.until("it is rebuilt", lambda: "coder" in running(served))
-    page.click("[data-opens=configs-coder]")
-    expect(block.locator(f"#config-coder-{newest[:7]} .badge")).to_have_text("applied")
-    back = block.locator(f"#config-coder-{former[:7]}")
+    for count, seconds in enumerate(("900", "1200"), start=1):
+        number = wanted(served, name, TOML.replace("600", seconds))
+        page.click(f"#approve-{number} .btn.main:enabled")
+        served.until("it is applied", lambda count=count: len(applied()) == count)  # type: ignore[misc]
+        served.until("it is rebuilt", lambda: name in running(served))
+    former, newest = applied()
+    page.click(f"[data-opens=configs-{name}]")
+    expect(block.locator(f"#config-{name}-{newest[:7]} .badge")).to_have_text("applied")
+    back = block.locator(f"#config-{name}-{former[:7]}")
     back.get_by_role("button", name="roll back to").click()
-    expect(back.locator(".sure")).to_contain_text(f"roll coder back to {former[:7]}? its container is rebuilt")
+    expect(back.locator(".sure")).to_contain_text(f"roll {name} back to {former[:7]}? its container is rebuilt")
     expect(back.get_by_role("button", name="keep it")).to_be_focused()
     back.get_by_role("button", name="roll back", exact=True).click()
     served.until("it is applied again", lambda: applied()[-1] == former)
     expect(back.locator(".badge")).to_have_text("applied")
     expect(back.locator(".sure")).to_have_count(0)
-    by_hand = served.facts("configuration-coder")[-1]["data"]["approval"]
+    by_hand = served.facts(f"configuration-{name}")[-1]["data"]["approval"]
     assert [fact["actor"] for fact in served.facts(f"approval-{by_hand}")[:2]] == ["operator", "operator"]
 
 
