@@ -16,12 +16,12 @@ from pathlib import Path
 
 from harness.wire import check_name, is_name
 from hyperhive.runtimes import host, logs, machine, marks, procfs, runner, sandbox, systemd
+from hyperhive.runtimes.checking import check, check_apart
 from hyperhive.runtimes.machine import Places
 from hyperhive.runtimes.marks import MARK
 from hyperhive.runtimes.procfs import Process
 from hyperhive.runtimes.protocol import (
     Container,
-    InvalidSpec,
     NoSuchContainer,
     Probe,
     RuntimeFailed,
@@ -164,18 +164,9 @@ class Booted(abc.ABC):
     # ── what it is made of ──
 
     def _check(self, spec: Spec) -> None:
-        directories = {"state": spec.state, "socket_dir": spec.socket_dir, **spec.writable, **spec.read_only}
-        for field, path in directories.items():
-            if path.is_symlink() or not path.is_dir():
-                raise InvalidSpec(f"{field} of {spec.name} is {path}; it has to be a directory, and not a link to one")
-        for path in spec.readable:
-            if not path.exists():
-                raise InvalidSpec(f"{spec.name} is to read {path}, which is not there")
-        if not spec.log.parent.is_dir():
-            raise InvalidSpec(f"the log of {spec.name} is {spec.log}; its directory has to be there")
-        _check_apart((spec.log, self._run_dir), (*directories.values(), *spec.readable), f"which {spec.name} sees")
+        check(spec, self._run_dir)
         shown = sandbox.shown(sandbox.system(self._machines), self._python)
-        _check_apart((spec.state, spec.socket_dir, spec.log, self._run_dir), shown, "which every agent can read")
+        check_apart((spec.state, spec.socket_dir, spec.log, self._run_dir), shown, "which every agent can read")
 
     def _places(self, name: str) -> Places:
         return Places(directory=self._machines / name)
@@ -351,13 +342,6 @@ class Booted(abc.ABC):
         found = {name: unit for name, unit in units.items() if is_name(name) and self._owns(name, unit)}
         names = sorted({*self._records.names(), *found})
         return [container for name in names if (container := self._seen(name, found.get(name))) is not None]
-
-
-def _check_apart(kept: Sequence[Path], seen: Sequence[Path], by: str) -> None:
-    for path in kept:
-        for tree in seen:
-            if path.resolve().is_relative_to(tree.resolve()):
-                raise InvalidSpec(f"{path} lies in {tree}, {by}; put it elsewhere")
 
 
 def _dropin_path(unit: str) -> Path:

@@ -19,12 +19,12 @@ import structlog
 
 from harness.wire import check_name
 from hyperhive.runtimes import keeper, limits, logs, marks, procfs
+from hyperhive.runtimes.checking import check
 from hyperhive.runtimes.keeper import Launch
 from hyperhive.runtimes.marks import Marked
 from hyperhive.runtimes.procfs import Process
 from hyperhive.runtimes.protocol import (
     Container,
-    InvalidSpec,
     NoSuchContainer,
     Probe,
     RuntimeFailed,
@@ -97,19 +97,7 @@ class Local(abc.ABC):
 
     def _check(self, spec: Spec) -> None:
         """Raise `InvalidSpec` where the spec's directories will not do."""
-        directories = {"state": spec.state, "socket_dir": spec.socket_dir, **spec.writable, **spec.read_only}
-        for field, path in directories.items():
-            if path.is_symlink() or not path.is_dir():
-                raise InvalidSpec(f"{field} of {spec.name} is {path}; it has to be a directory, and not a link to one")
-        for path in spec.readable:
-            if not path.exists():
-                raise InvalidSpec(f"{spec.name} is to read {path}, which is not there")
-        if not spec.log.parent.is_dir():
-            raise InvalidSpec(f"the log of {spec.name} is {spec.log}; its directory has to be there")
-        for kept in (spec.log, self._run_dir):
-            for seen in (*directories.values(), *spec.readable):
-                if kept.resolve().is_relative_to(seen.resolve()):
-                    raise InvalidSpec(f"{kept} lies in {seen}, which {spec.name} sees; put it elsewhere")
+        check(spec, self._run_dir)
 
     async def build(self, spec: Spec) -> None:  # noqa: B027 - for who has images
         """Build nothing."""
