@@ -72,6 +72,8 @@ class AgentPage:
     """What an agent's session runs on where the operator has chosen nothing."""
     port: Callable[[str], int | None]
     """Which web port an agent has."""
+    house: str
+    """What the hive is called."""
     errors: defaultdict[str, Errors] = attrs.field(factory=lambda: defaultdict(Errors), init=False)
     """By agent; of those whose pages were asked for, which exist."""
     feeds: TurnFeeds = attrs.field(init=False)
@@ -97,6 +99,7 @@ class AgentPage:
             base=_base(request),
             may_act=person_of(request).may_act,
             port=self.port(name),
+            house=self.house,
         )
 
     async def slice(self, request: Request) -> str:

@@ -106,6 +106,7 @@ class Site:
             stream_file=self.stream_file,
             model=self.model,
             port=self.port,
+            house=self.name,
         )
 
 

@@ -165,9 +165,18 @@ def own_ports() -> tuple[str, ...]:
 
 
 def with_coder(served: Served) -> None:
-    """Let there be an agent coder that runs (and has no session)."""
+    """Let there be an agent coder that runs (and has no login)."""
     served.ask("spawn", name="coder")
     served.until("coder runs", lambda: [row for row in served.ask("agent_status")["agent_statuses"] if row["running"]])
+
+
+def with_sleeping_coder(served: Served) -> None:
+    """Let there be an agent coder whose harness is there, has taken no mail and never will: a test speaks for it."""
+    served.ask("freeze")
+    with_coder(served)
+    served.until("its harness", lambda: [one for one in served.facts("turn-coder") if one["type"] == "HarnessStarted"])
+    served.ask("set_paused", name="coder", paused=True)
+    served.ask("thaw")
 
 
 def token_of(served: Any) -> str:

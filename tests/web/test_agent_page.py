@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +13,16 @@ from playwright.sync_api import Page
 
 from tests.served import Served, place
 from tests.web.agent.said import Data, Speaker, assistant, mail, prompt, result, system, text, tool
-from tests.web.browser import DEADLINE_MS, Chromium, Tab, address_of, needs_chromium, own_ports, token_of, with_coder
+from tests.web.browser import (
+    DEADLINE_MS,
+    Chromium,
+    Tab,
+    address_of,
+    needs_chromium,
+    own_ports,
+    token_of,
+    with_sleeping_coder,
+)
 from tests.web.wire import Stream
 
 pytestmark = needs_chromium
@@ -23,8 +33,7 @@ def served() -> Iterator[Served]:
     """A daemon with one agent whose own harness is asleep: nobody writes to it."""
     with place() as found:
         found.serve(*own_ports())
-        with_coder(found)
-        found.ask("set_paused", name="coder", paused=True)
+        with_sleeping_coder(found)
         yield found
 
 
@@ -38,6 +47,7 @@ def opened(chromium: Chromium, served: Served, **options: Any) -> Tab:
     """Open coder's page."""
     tab = chromium.tab(served, path="/agent/coder/", **options)
     tab.page.wait_for_selector("#bar h1 >> text=coder")
+    assert tab.page.inner_text("#bar .house") == platform.node()
     tab.page.wait_for_selector("html[data-live=live]")
     return tab
 
@@ -368,13 +378,20 @@ def test_journal_without_motion(served: Served, coder: Speaker, chromium: Chromi
     assert tab.trouble == []
 
 
+_BELOW_THE_BAR = """(([bar, row]) => row.position === "static" || bar.bottom <= row.top)(
+  [document.getElementById("bar"), document.querySelector(".tools-row")].map((one) => ({
+    position: getComputedStyle(one).position, ...one.getBoundingClientRect().toJSON() })))"""
+
+
 @pytest.mark.parametrize("width", [320, 360, 600, 760, 1040, 1280])
 def test_nothing_sticks_out(served: Served, coder: Speaker, chromium: Chromium, width: int) -> None:
     """Nothing scrolls sideways, at any width, whatever long words an agent writes."""
     coder.say(assistant(text("W" * 500)), assistant(tool("w", "Bash", command="w" * 900)), result("w", "w" * 900))
+    coder.report("status", status="thinking", text="w" * 100)
     tab = opened(chromium, served, viewport={"width": width, "height": 700})
     tab.page.wait_for_selector(".is-tool")
     for details in tab.page.locator("#stream details").all():
         details.evaluate("each => each.open = true")
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+    so(tab.page, _BELOW_THE_BAR)
     assert json.dumps(tab.trouble) == "[]"

@@ -85,6 +85,7 @@ def seated_page(desk: Desk, path: Path) -> AgentPage:
         stream_file=lambda name: path.with_name(f"{name}.sqlite"),
         model=lambda _name: None,
         port=lambda _name: None,
+        house="nightshift",
     )
 
 

@@ -10,7 +10,16 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.served import Served, place
-from tests.web.browser import Chromium, States, Tab, address_of, needs_chromium, own_ports, with_coder
+from tests.web.browser import (
+    Chromium,
+    States,
+    Tab,
+    address_of,
+    needs_chromium,
+    own_ports,
+    with_coder,
+    with_sleeping_coder,
+)
 
 pytestmark = needs_chromium
 
@@ -25,8 +34,7 @@ def served() -> Iterator[Served]:
     """A daemon with one agent."""
     with place() as found:
         found.serve(*own_ports())
-        with_coder(found)
-        found.ask("set_paused", name="coder", paused=True)
+        with_sleeping_coder(found)
         yield found
 
 
@@ -241,6 +249,27 @@ def test_changed_in_place(served: Served, chromium: Chromium) -> None:
         "time": False,
         "utc": "2026-01-01 00:00:00 UTC",
     }
+
+
+def test_what_is_off_does_not_look_ready(served: Served, chromium: Chromium) -> None:
+    """The one filled button of a form in which something was typed is not filled while it is off, or pressed."""
+    page = blank(served, chromium)
+    looks = """() => {
+      const form = Object.assign(document.createElement("form"), { className: "x" });
+      const button = Object.assign(document.createElement("button"), { className: "btn main" });
+      button.style.transition = "none";
+      form.append(button);
+      form.setAttribute("data-ready", "");
+      document.body.append(form);
+      const filled = () => getComputedStyle(button).backgroundColor !== "rgba(0, 0, 0, 0)";
+      const seen = [filled()];
+      button.disabled = true;
+      seen.push(filled());
+      button.disabled = false;
+      button.dataset.state = "busy";
+      return [...seen, filled()];
+    }"""
+    assert page.evaluate(looks) == [True, False, False]
 
 
 @pytest.mark.parametrize(

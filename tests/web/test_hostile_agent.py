@@ -8,7 +8,7 @@ import pytest
 
 from tests.served import Served, place
 from tests.web.agent.said import Data, Speaker, assistant, prompt, result, system, text, tool
-from tests.web.browser import Chromium, address_of, needs_chromium, own_ports, token_of, with_coder
+from tests.web.browser import Chromium, address_of, needs_chromium, own_ports, token_of, with_sleeping_coder
 from tests.web.hostile import MARK, PAYLOADS, watch, watched
 from tests.web.test_agent_page import so
 
@@ -20,8 +20,7 @@ def served() -> Iterator[Served]:
     """A daemon with one agent whose own harness is asleep."""
     with place() as found:
         found.serve(*own_ports())
-        with_coder(found)
-        found.ask("set_paused", name="coder", paused=True)
+        with_sleeping_coder(found)
         yield found
 
 

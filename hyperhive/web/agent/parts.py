@@ -49,6 +49,7 @@ class Parts:
     base: str
     may_act: bool
     port: int | None
+    house: str
     now: int = attrs.field(factory=lambda: time.time_ns() // 1_000)
 
     def write(self, names: Iterable[str]) -> str:
@@ -114,6 +115,7 @@ class Parts:
             "runs": turn is not None and turn.ok is None,
             "context": self.context,
             "today": self._today()["cost"],
+            "house": self.house,
         }
 
     def _inbox(self) -> dict[str, Any]:

@@ -23,6 +23,10 @@ const sections = new Sections(page, `${base}/page`, { onLocked: locked, onChange
 const turns = new Turns(base, { onLocked: locked, onErrors: showErrors });
 const journal = new Journal(base);
 const dock = new Dock();
+// The bar takes two lines where it has much to say; what is sticky below it has to know.
+const bars = new ResizeObserver(([{ target }]) => {
+  document.documentElement.style.setProperty("--bar", `${target.offsetHeight}px`);
+});
 let connected = false;
 const live = new Live(`${base}/events?brief=1`, { onEvent, onReset, onState: showState, onLocked: locked });
 
@@ -75,6 +79,7 @@ function showConnection() {
 
 function changed() {
   const bar = document.getElementById("bar");
+  bars.observe(bar);
   document.title = `${bar.dataset.agent}: ${bar.dataset.state}`;
   // What a morph leaves chosen is what was chosen in the page; what holds is what the daemon says.
   const model = document.getElementById("model-name");
