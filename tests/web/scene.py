@@ -139,8 +139,9 @@ def night() -> list[Told]:
     ]
     told.sort(key=lambda each: -each.ago)
     parked = next(at for at, each in enumerate(told, 1) if _is_mail(each.fact, "forager"))
-    handed = [Told(38 * MINUTE - n, messages.MessagesHandedOver(to="forager", ids=(parked,))) for n in range(5)]
-    told += [*handed, Told(37 * MINUTE, messages.MessagesParked(to="forager", ids=(parked,)))]
+    told += [Told(38 * MINUTE - n, messages.MessagesHandedOver(to="forager", ids=(parked,))) for n in range(5)]
+    told += [Told(37 * MINUTE, messages.MessagesParked(to="forager", ids=(parked,)))]
+    told.sort(key=lambda each: -each.ago)
     read = [at for at, each in enumerate(told, 1) if _is_mail(each.fact, "operator")][:2]
     return [*told, Told(1, messages.MessagesAcknowledged(to="operator", ids=tuple(read)), OPERATOR)]
 

@@ -150,10 +150,11 @@ class Stage:
         log.close()
 
     def end(self) -> None:
-        """Stop serving."""
+        """Stop serving; a second time does nothing."""
         assert self._loop is not None
         assert self._stop is not None
-        self._loop.call_soon_threadsafe(self._stop.set)
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._stop.set)
 
 
 def commit_in(directory: Path, content: str) -> str:
