@@ -16,7 +16,7 @@ import attrs
 import click
 
 from hyperhive.cli.options import EXISTING_FILE, examples
-from hyperhive.cli.places import places
+from hyperhive.cli.places import named, places
 
 AGENTS = ("coder", "reviewer")
 WISH = "Please have coder write a small slugify function with a test, let reviewer check it, and tell me how it went."
@@ -28,6 +28,12 @@ class DemoFailed(Exception):  # noqa: N818 - an outcome people meet
     """The demo did not get to its end; the text says where it stopped and where to look."""
 
     code = "failed"
+
+
+class Occupied(DemoFailed):
+    """The named data directory holds a hive already."""
+
+    code = "conflict"
 
 
 @click.command(
@@ -42,14 +48,14 @@ def demo(scenario: Path, wish: str) -> int:
     A rehearsal model answers.
 
     Everything but the model is real: sandboxes, the claude program, mail, the log. With a terminal the hive keeps
-    running until Ctrl-C, without one the demo ends when the answer is there.
+    running until Ctrl-C, without one the demo ends when the answer is there. It lies in a directory of its own under
+    /tmp, unless --data-dir and --run-dir name others.
     """
     from rich.console import Console  # noqa: PLC0415 - 90 ms that --help should not pay
 
-    # Not in $TMPDIR: the path of a socket has to be short.
-    home = Path(tempfile.mkdtemp(prefix="hive-", dir="/tmp"))
+    place = _place(named("data_dir"), named("run_dir"))
     console = Console(highlight=False)
-    with _hive(home, scenario, console) as hive:
+    with _hive(place, scenario, console) as hive:
         hive.play(wish)
         hive.sum_up()
         if sys.stdin.isatty() and sys.stdout.isatty():
@@ -57,22 +63,44 @@ def demo(scenario: Path, wish: str) -> int:
     return 0
 
 
+@attrs.frozen
+class _Place:
+    """Where the demo's hive lies, and what its daemon says."""
+
+    home: Path
+    data: Path
+    run: Path
+
+    @property
+    def said(self) -> Path:
+        return self.home / "daemon.log"
+
+
+def _place(data: str | None, run: str | None) -> _Place:
+    """Return where the hive will lie. Raises `Occupied`."""
+    if data is not None and Path(data, "hive.sqlite").exists():
+        raise Occupied(f"there is a hive in {data}, and the demo begins one of its own; name an empty directory")
+    # Not in $TMPDIR: the path of a socket has to be short.
+    home = Path(tempfile.mkdtemp(prefix="hive-", dir="/tmp"))
+    return _Place(home, Path(data or home / "data").absolute(), Path(run or home / "run").absolute())
+
+
 @attrs.frozen(kw_only=True)
 class _Hive:
     """A daemon of the demo's own, and what is said to it."""
 
-    home: Path
+    place: _Place
     console: Any
     daemon: subprocess.Popen[bytes]
 
     @property
     def database(self) -> Path:
-        return self.home / "data" / "hive.sqlite"
+        return self.place.data / "hive.sqlite"
 
     def ask(self, cmd: str, **fields: object) -> dict[str, Any]:
         from hyperhive.cli import client  # noqa: PLC0415
 
-        return client.ask(self.home / "run" / "host.sock", {"cmd": cmd, **fields})
+        return client.ask(self.place.run / "host.sock", {"cmd": cmd, **fields})
 
     def wait_until_it_answers(self) -> None:
         from hyperhive.cli import client  # noqa: PLC0415
@@ -106,22 +134,27 @@ class _Hive:
         from hyperhive.events import chain  # noqa: PLC0415
         from hyperhive.replay import verify  # noqa: PLC0415
 
-        for path in sorted((self.home / "data/agents/coder/state").glob("*.py")):
+        for path in sorted((self.place.data / "agents/coder/state").glob("*.py")):
             self.console.print(f"\n[#c4a3ef]◆[/] {path}")
             self.console.print(path.read_text().rstrip(), markup=False, soft_wrap=True)
         verified, agreed = chain.verify(self.database), verify.verify(self.database)
-        where = f"--data-dir {self.home}/data --run-dir {self.home}/run"
+        where = f"--data-dir {self.place.data} --run-dir {self.place.run}"
         self.console.print(
             f"\n[#5bd980]●[/] the chain of {verified.count} events holds, head {verified.head.hex()[:16]}…"
             f"\n[#5bd980]●[/] fold and tables agree at position {agreed.position}"
-            f"\n[#c4a3ef]◆[/] everything lies in {self.home}"
+            f"\n[#c4a3ef]◆[/] everything lies in {self.place.data}"
             f"\n  hyperhive log show {where}",
             soft_wrap=True,
         )
 
     def keep_serving(self) -> None:
         """Leave the hive to the operator until Ctrl-C."""
-        self.console.print(f"\nthe hive keeps running: {self.ask('urls')['urls']['home']}   Ctrl-C ends it")
+        link = self.ask("link", name=None)["link"]
+        self.console.print(
+            f"\nthe hive keeps running; its dashboard: {link}"
+            "\nwhoever has that link is the operator. Ctrl-C ends the hive",
+            soft_wrap=True,
+        )
         with contextlib.suppress(KeyboardInterrupt):
             self.daemon.wait()
 
@@ -160,19 +193,20 @@ class _Hive:
         raise DemoFailed(f"no sign of {what} after {seconds:.0f} s; the daemon said:\n{self._last_words()}")
 
     def _last_words(self) -> str:
-        return "\n".join((self.home / "daemon.log").read_text().splitlines()[-15:])
+        return "\n".join(self.place.said.read_text().splitlines()[-15:])
 
 
 @contextlib.contextmanager
-def _hive(home: Path, scenario: Path, console: Any) -> Iterator[_Hive]:
+def _hive(place: _Place, scenario: Path, console: Any) -> Iterator[_Hive]:
     runtime = _runtime(console)
-    argv = [*_hyperhive(), "serve", "--data-dir", f"{home}/data", "--run-dir", f"{home}/run"]
+    argv = [*_hyperhive(), "serve", "--data-dir", str(place.data), "--run-dir", str(place.run)]
     argv += ["--listen", "127.0.0.1:0", "--runtime", runtime, "--rehearse", str(scenario)]
-    console.print(f"[#c4a3ef]◆[/] a hive in {home}, agents in {runtime}, the model rehearsed")
-    with (home / "daemon.log").open("wb") as output:
+    argv += ["--config", file] if (file := named("config")) else []
+    console.print(f"[#c4a3ef]◆[/] a hive in {place.data}, agents in {runtime}, the model rehearsed")
+    with place.said.open("wb") as output:
         # In a session of its own: Ctrl-C is for the demo, which then ends the hive in good order.
         daemon = subprocess.Popen(argv, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True)
-    hive = _Hive(home=home, console=console, daemon=daemon)
+    hive = _Hive(place=place, console=console, daemon=daemon)
     try:
         hive.wait_until_it_answers()
         yield hive

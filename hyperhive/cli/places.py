@@ -35,6 +35,12 @@ def _remember(context: click.Context, option: click.Parameter, value: str | None
         context.meta[f"hyperhive.{option.name}"] = value
 
 
+def named(option: str) -> str | None:
+    """Return what a flag of this invocation says: ``data_dir``, ``run_dir`` or ``config``, never the environment."""
+    found: str | None = click.get_current_context().meta.get(f"hyperhive.{option}")
+    return found
+
+
 def directories() -> Directories:
     """Return the data and run directory that this invocation means."""
     from hyperhive.config import locate  # noqa: PLC0415 - see above
