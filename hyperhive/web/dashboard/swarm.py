@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import attrs
@@ -63,7 +64,13 @@ class Shown:
     up: str | None
     """Since when it runs."""
 
+    @property
+    def model_word(self) -> str:
+        """The model as people say it, without maker and date: a column is narrow."""
+        return _MODEL.sub(r"\1", self.model or "")
 
+
+_MODEL = re.compile(r"^claude-([a-z0-9-]+?)(?:-20\d{6})?$")
 _FAILED = {
     facts.SpawnFailed: "spawn failed",
     facts.StartFailed: "start failed",
