@@ -371,6 +371,8 @@ def test_journal_without_motion(served: Served, coder: Speaker, chromium: Chromi
         "(one => one.scrollTop + one.clientHeight >= one.scrollHeight - 2)(document.querySelector('#journal pre'))",
     )
     assert page.evaluate("document.getAnimations().length") == 0
+    top = page.locator("#journal").evaluate("one => one.getBoundingClientRect().top")
+    assert top >= page.locator("#bar").evaluate("one => one.getBoundingClientRect().bottom"), "it is in sight"
     page.keyboard.press("Escape")
     assert page.locator("#journal").is_hidden()
     coder.report("turn_ended", ok=True)

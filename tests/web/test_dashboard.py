@@ -40,7 +40,9 @@ def test_without_a_key(served: Served, chromium: Chromium) -> None:
     page.goto(address_of(served))
     page.wait_for_selector("#login code >> text=hyperhive open")
     assert page.inner_text("#page") == ""
+    assert page.locator("#login form").evaluate("one => one.getBoundingClientRect().width") <= 460, "it is laid out"
     page.fill("#login input", "wrong")
+    page.wait_for_selector("#login form[data-ready] .btn.main")
     page.click("#login button")
     page.wait_for_selector("#login [data-reason] >> text=this key is not known here")
     page.fill("#login input", token_of(served))

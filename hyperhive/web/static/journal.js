@@ -22,6 +22,8 @@ export class Journal {
       this.place.append(head, lines);
     }
     this.read();
+    // It opens above the stream, which may be far from where it was asked for.
+    this.place.scrollIntoView({ block: "nearest" });
   }
 
   close() {

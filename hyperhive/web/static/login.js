@@ -26,7 +26,10 @@ export function putAway() {
 function form(how) {
   const element = document.createElement("form");
   element.className = "login";
-  const heading = Object.assign(document.createElement("h1"), { textContent: "a key, to look at this hive" });
+  const mark = Object.assign(document.createElement("i"), { className: "diamond" });
+  mark.setAttribute("aria-hidden", "true");
+  const heading = document.createElement("h1");
+  heading.append(mark, "a key, to look at this hive");
   const explained = document.createElement("p");
   for (const [index, part] of `${how}: it gives a link with one, or paste yours here.`.split("`").entries()) {
     explained.append(index % 2 ? Object.assign(document.createElement("code"), { textContent: part }) : part);
@@ -34,10 +37,11 @@ function form(how) {
   const label = Object.assign(document.createElement("label"), { textContent: "key" });
   const input = Object.assign(document.createElement("input"), { type: "password", autocomplete: "off", required: true });
   label.append(input);
-  const button = Object.assign(document.createElement("button"), { textContent: "look" });
+  const button = Object.assign(document.createElement("button"), { className: "btn main", textContent: "look" });
+  input.addEventListener("input", () => element.toggleAttribute("data-ready", input.value.trim() !== ""));
   const reason = document.createElement("p");
   reason.dataset.reason = "";
-  reason.className = "error";
+  reason.className = "why";
   reason.setAttribute("role", "alert");
   element.append(heading, explained, label, button, reason);
   element.addEventListener("submit", (event) => {
@@ -45,6 +49,7 @@ function form(how) {
     const given = input.value.trim();
     if (!given) return;
     input.value = "";
+    element.removeAttribute("data-ready");
     keep(given);
     begin();
   });
