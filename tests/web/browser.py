@@ -50,6 +50,9 @@ ARGUMENTS = [
 DEADLINE_MS = 60_000
 """For what takes a moment; generous, since the machine may be busy."""
 
+GONE = ("net::ERR_",)
+"""In whatever Chromium says of a daemon that died, whichever moment of a request that was."""
+
 expect.set_options(timeout=DEADLINE_MS)
 needs_chromium = pytest.mark.skipif(PROGRAM is None, reason="no chromium; on Debian and Ubuntu: apt install chromium")
 

@@ -5,6 +5,7 @@ import { morph } from "./morph.js";
 import { parse } from "./parse.js";
 import { fill, length } from "./times.js";
 
+const PHONE = matchMedia("(max-width: 600px)");
 const NEAR_PX = 48; // so near to its end the stream is followed
 const OLDER_PX = 600; // so near to its beginning what is before is fetched
 const MOST_ENTRIES = 1_200; // while it is followed; what is dropped from the page comes again when somebody scrolls up
@@ -274,7 +275,8 @@ export class Turns {
       const near = left < NEAR_PX;
       if (near !== this.following) this.follow(near);
     }
-    if (scrollY < OLDER_PX && !this.following) this.older();
+    // On a phone the row of tools stands above the oldest entry: what comes by itself would keep one from ever getting there.
+    if (scrollY < OLDER_PX && !this.following && !PHONE.matches) this.older();
   }
 }
 
