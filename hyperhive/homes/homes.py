@@ -10,7 +10,6 @@ from harness.wire import MANAGER, check_name
 from hyperhive.config import Directories, PortsConfig
 from hyperhive.egress.proxy import Proxy
 from hyperhive.homes.ports import assign
-from hyperhive.homes.wipe import wipe
 from hyperhive.proposals.agent_toml import confinement
 from hyperhive.proposals.places import CONFIG, PROPOSED
 from hyperhive.proposals.proposals import Proposals
@@ -20,6 +19,7 @@ from hyperhive.runtimes.host import EGRESS_NAME
 from hyperhive.runtimes.protocol import Spec
 from hyperhive.sockets.agent import AgentSocket, Host
 from hyperhive.sockets.lines import LineServer, Protocol
+from hyperhive.wipe import wipe
 
 
 class Homes:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
+from contextlib import suppress
 from pathlib import Path
+
+from hyperhive import handles
 
 _KEEPING = ".git"
 
@@ -14,6 +19,32 @@ def keep(path: Path, content: bytes) -> None:
         partial = path.with_name(f"{path.name}.part")
         partial.write_bytes(content)
         partial.replace(path)
+
+
+def make_directory(tree: Path, *path: str, mode: int | None = None) -> None:
+    """Make a directory in a tree that somebody untrusted has made, whose links are not followed but replaced.
+
+    ``mode`` is given to what is there already, too.
+    """
+    for depth, name in enumerate(path):
+        with handles.below(tree, *path[:depth]) as parent:
+            with suppress(FileNotFoundError):
+                if stat.S_ISDIR(handles.status(parent, name).st_mode):
+                    continue
+                os.unlink(name, dir_fd=parent)
+            os.mkdir(name, dir_fd=parent)
+            os.chmod(name, 0o755, dir_fd=parent)  # noqa: S103 - whoever runs in there has to get through
+    if mode is not None:
+        with handles.below(tree, *path) as directory:
+            Path(f"/proc/self/fd/{directory}").chmod(mode)
+
+
+def make_link(tree: Path, *path: str, target: str) -> None:
+    """Make a link in such a tree, where nothing has its name."""
+    *parents, name = path
+    make_directory(tree, *parents)
+    with handles.below(tree, *parents) as directory, suppress(FileExistsError):
+        os.symlink(target, name, dir_fd=directory)
 
 
 def copy_sources(directory: Path | None, target: Path) -> None:

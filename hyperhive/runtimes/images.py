@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from hyperhive.runtimes import files, runner
+import structlog
+
+from hyperhive.runtimes import files, runner, trees
 from hyperhive.runtimes.keeper import SHELL
-from hyperhive.runtimes.oci import BASE, SYSTEM_LABEL, UMASK, Image, Tool
-from hyperhive.runtimes.protocol import RuntimeFailed
+from hyperhive.runtimes.oci import APPLIED_LABEL, BASE, SYSTEM_LABEL, UMASK, Image, Tool
+from hyperhive.runtimes.protocol import RuntimeFailed, RuntimeTrouble
+
+_log = structlog.get_logger(__name__)
 
 BUILD_SECONDS = 600.0
 COMMAND_SECONDS = 60.0
@@ -24,6 +30,7 @@ CONTAINERFILE = "Containerfile"
 BASE_FILE = Path(__file__).with_name(CONTAINERFILE)
 DIRECTORIES = ("dev", "etc", "proc", "run/hyperhive", "state", "sys", "tmp", "usr", "var", "home", "root")
 
+_AGENTS = "localhost/hyperhive-agent-"
 _UNPACK = '"$0" export "$1" | tar --extract --directory "$2" --no-same-owner --no-same-permissions --exclude dev/*'
 
 
@@ -34,7 +41,8 @@ class Images:
         self._hive = hive
         self._environment = environment
         self._building = asyncio.Lock()
-        self._unpacking = asyncio.Lock()
+        self._settled = False
+        """Whether nothing has come since the last look that could have left something behind."""
         self._bases: dict[str, Image] = {}
         self._place: Path | None = None
 
@@ -67,8 +75,10 @@ class Images:
         with tempfile.TemporaryDirectory(prefix="hyperhive-image-") as made:
             context = Path(made, "context")
             await asyncio.to_thread(files.copy_sources, directory, context)
+            whose = ("--tag", tag, "--label", f"{APPLIED_LABEL}={directory}")
             containerfile = str(context / CONTAINERFILE)
-            await self._check(tool, "build", "--quiet", "--tag", tag, "--file", containerfile, str(context))
+            await self._check(tool, "build", "--quiet", *whose, "--file", containerfile, str(context))
+        self._settled = False
         return await self._tree(tool, tag)
 
     async def of_agent(self, tool: Tool, name: str, directory: Path, roots: Mapping[str, str | None]) -> Image:
@@ -77,8 +87,36 @@ class Images:
             return await self.build(tool, name, directory, roots)
         return await self._tree(tool, self._tag(name))
 
+    def unsettle(self) -> None:
+        """Look again at the next `discard`: an agent is no more, and perhaps its configuration."""
+        self._settled = False
+
+    async def discard(self, tool: Tool, roots: Mapping[str, str | None]) -> None:
+        """Remove what is left of earlier images: see `stale`; then every tree that has neither a name nor a container.
+
+        What fails to go now stays until the next time.
+        """
+        if self._settled:
+            return
+        place = await self._trees(tool)
+        if trees.others(place, {base.tree.name for base in self._bases.values()}):
+            try:
+                async with trees.alone(place):
+                    for image in stale(await self._listed(tool), base_tag(roots)):
+                        await self._run(tool, "image", "rm", image)
+                    named = {image["Id"] for image in await self._listed(tool) if image.get("Names")}
+                    self._settled = not await asyncio.to_thread(trees.discard, place, named)
+            except (RuntimeTrouble, OSError) as error:
+                _log.warning("old_images_stay", directory=str(place), error=str(error))
+        else:
+            self._settled = True
+
+    async def _listed(self, tool: Tool) -> list[dict[str, Any]]:
+        said = await self._check(tool, "image", "ls", "--format", "json")
+        return list(json.loads(said))
+
     def _tag(self, name: str) -> str:
-        return f"localhost/hyperhive-agent-{name}:{self._hive}"
+        return f"{_AGENTS}{name}:{self._hive}"
 
     async def _tree(self, tool: Tool, tag: str) -> Image:
         """Return an image's tree, made once for each image."""
@@ -86,17 +124,16 @@ class Images:
             tool, "image", "inspect", "--format", f'{{{{.Id}}}} {{{{index .Labels "{SYSTEM_LABEL}"}}}}', tag
         )
         identity, _, system = said.strip().partition(" ")
-        trees = await self._trees(tool)
-        tree = trees / identity
-        async with self._unpacking:
+        place = await self._trees(tool)
+        tree = place / identity
+        async with trees.alone(place):
             if not await asyncio.to_thread(tree.is_dir):
+                self._settled = False
                 await self._unpack(tool, identity, tree)
         return Image(tree=tree, brings_system=system == "image")
 
     async def _unpack(self, tool: Tool, identity: str, tree: Path) -> None:
-        partial = tree.with_name(f"{tree.name}.part")
-        await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+        partial = await asyncio.to_thread(trees.partial, tree)
         container = (await self._check(tool, "create", identity, "/unused")).strip().splitlines()[-1]
         try:
             argv = (SHELL, "-c", _UNPACK, tool.path, container, str(partial))
@@ -108,10 +145,8 @@ class Images:
         finally:
             await self._run(tool, "rm", "--force", container)
         for name in DIRECTORIES:
-            (partial / name).mkdir(parents=True, exist_ok=True)
-            (partial / name).chmod(0o755)
-        # What is mounted there takes its mode.
-        (partial / "tmp").chmod(0o1777)
+            # What is mounted there takes its mode.
+            files.make_directory(partial, *name.split("/"), mode=0o1777 if name == "tmp" else 0o755)
         # Who is root inside has to come through, and is nobody outside.
         partial.chmod(0o755)
         partial.replace(tree)
@@ -119,7 +154,9 @@ class Images:
     async def _trees(self, tool: Tool) -> Path:
         if self._place is None:
             root = (await self._check(tool, "info", "--format", "{{.Store.GraphRoot}}")).strip()
-            self._place = Path(root).parent / "hyperhive"
+            place = Path(root).parent / "hyperhive"
+            place.mkdir(parents=True, exist_ok=True)
+            self._place = place
         return self._place
 
     async def _check(self, tool: Tool, *arguments: str) -> str:
@@ -139,6 +176,23 @@ def base_tag(roots: Mapping[str, str | None]) -> str:
     """Return what the base is called where these are the links beside /usr: another one where any of it changes."""
     text = BASE_FILE.read_text() + repr(sorted(roots.items())) + repr(DIRECTORIES)
     return f"{BASE}:{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def stale(listed: Sequence[Mapping[str, Any]], base: str) -> Iterator[str]:
+    """Return what of podman's images to remove, by name or by id: bases but this one, and what no agent has any more.
+
+    An agent has the image with its name as long as its Containerfile is there, of whichever hive it is.
+    """
+    for image in listed:
+        applied = (image.get("Labels") or {}).get(APPLIED_LABEL)
+        kept = applied is None or Path(applied, CONTAINERFILE).is_file()
+        names = image.get("Names") or []
+        if not names and applied is not None:
+            yield image["Id"]
+        for name in names:
+            other = name.startswith(f"{BASE}:") and name not in {base, f"{BASE}:latest"}
+            if other or (name.startswith(_AGENTS) and not kept):
+                yield name
 
 
 def _lay_out(context: Path, roots: Mapping[str, str | None]) -> None:

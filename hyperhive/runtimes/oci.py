@@ -19,6 +19,8 @@ from hyperhive.runtimes.sandbox import SHARED_MEMORY_BYTES, SOCKET_DIR, STATE, T
 
 BASE = "localhost/hyperhive-base"
 SYSTEM_LABEL = "org.hyperhive.system"
+APPLIED_LABEL = "org.hyperhive.applied"
+"""Names the directory that an agent's image was built of: once that is gone, nobody needs the image."""
 OTHERS_UID = 100_000
 """Where root inside a container is outside, where root runs it: nobody's. Inside nothing can become root."""
 

@@ -15,7 +15,7 @@ import attrs
 
 from hyperhive.runtimes import host, limits, oci, procfs, runner, sandbox
 from hyperhive.runtimes.confinement import Egress, EgressPolicy, Limits
-from hyperhive.runtimes.files import keep
+from hyperhive.runtimes.files import keep, make_link
 from hyperhive.runtimes.images import CONTAINERFILE, Images
 from hyperhive.runtimes.keeper import Launch
 from hyperhive.runtimes.local import Local
@@ -72,6 +72,16 @@ class Podman(Local):
         directory = _own(spec)
         if directory is not None:
             await self._images.build(tool, spec.name, directory, self._roots())
+
+    async def start(self, name: str) -> None:
+        """Start it, and remove the images and trees that nobody needs any more."""
+        await super().start(name)
+        await self._images.discard(await self._find(), self._roots())
+
+    async def remove(self, name: str) -> None:
+        """Delete the record; what its image leaves behind goes with the next start."""
+        await super().remove(name)
+        self._images.unsettle()
 
     async def command(
         self, spec: Spec, argv: Sequence[str], *, environment: Mapping[str, str] | None = None
@@ -169,7 +179,7 @@ class Podman(Local):
         else:
             image = await self._images.of_agent(tool, spec.name, directory, self._roots())
         for link, target in oci.links(spec, self._python).items():
-            _link(image.tree / link.relative_to("/"), target)
+            make_link(image.tree, *link.parts[1:], target=target)
         return image
 
     def _roots(self) -> dict[str, str | None]:
@@ -279,9 +289,3 @@ def _diagnosis(said: str) -> Probe:
     elif "newuidmap" in said or "subuid" in said:
         remedy = "Give this user subordinate ids (apt install uidmap; usermod --add-subuids 100000-165535 USER)."
     return Probe(ok=False, detail=f"podman failed. It said: {words}", remedy=remedy)
-
-
-def _link(path: Path, target: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.is_symlink():
-        path.symlink_to(target)

@@ -15,10 +15,10 @@ import signal
 import sys
 from pathlib import Path
 
-from hyperhive.homes.wipe import wipe
 from hyperhive.reactors.lifecycle import Home
 from hyperhive.runtimes.bubblewrap import Bubblewrap
 from hyperhive.runtimes.protocol import Spec
+from hyperhive.wipe import wipe
 from tests.reactors.player import NAMES, Player
 
 PROGRAM = ("/bin/sh", "-c", "sleep 100000 & sleep 100000 & wait")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import pwd
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from pathlib import Path
 
 import attrs
@@ -20,10 +22,11 @@ from hyperhive.events.agents import AgentFact, RebuildFailed, RebuildSucceeded
 from hyperhive.events.envelope import OPERATOR
 from hyperhive.reactors.lifecycle import Home, Lifecycle
 from hyperhive.runtimes.confinement import Egress, Limits
-from hyperhive.runtimes.protocol import Spec
+from hyperhive.runtimes.protocol import Runtime, Spec
 from tests.commands.desk import Desk
 from tests.runtimes.contract import RuntimeContract
-from tests.runtimes.home import FOREVER, home, observed, started, until
+from tests.runtimes.home import FOREVER, PATIENCE_SECONDS, home, observed, started, until
+from tests.runtimes.home import Home as Place
 
 FACTORY = "hyperhive.runtimes.podman:Podman"
 ROOT = Path(__file__).parents[2]
@@ -69,7 +72,8 @@ class TestImage:
         """What the agent's Containerfile adds is there, and nothing of git.
 
         A rebuild from one that cannot be built says why; the container runs on, the same process in the same
-        generation. Mended, the rebuild leads to the next one.
+        generation. Mended, the rebuild leads to the next one. An image and its tree stay as long as an agent is
+        configured with it or runs on it, and no longer.
         """
         with home(FACTORY) as place:
             build = place.root / "applied"
@@ -100,6 +104,7 @@ class TestImage:
 
                 await asked(SpawnAgent(actor=OPERATOR, agent="coder"))
                 await until((spec.state / "runs").exists)
+                (before,) = images_of(place)
                 first = await observed(runtime, "coder")
                 assert (first.running, first.generation) == (True, 1)
                 assert (spec.state / "seen").read_text() == "per aspera['Containerfile', 'motto']"
@@ -112,13 +117,52 @@ class TestImage:
                 assert await observed(runtime, "coder") == first
 
                 (build / "Containerfile").write_text(good)
+                (build / "motto").write_text("ad astra")
                 assert await asked(RebuildAgent(actor=OPERATOR, agent="coder")) == RebuildSucceeded(
                     agent="coder", generation=2
                 )
                 assert (await observed(runtime, "coder")).generation == 2
+                (now,) = images_of(place)
+                trees = Path(said("podman", "info", "--format", "{{.Store.GraphRoot}}").strip()).parent / "hyperhive"
+                assert now != before
+                await gone(trees / before, runtime, "coder")
+                assert (trees / now).is_dir()
+
+                await forgotten(place, runtime, build, trees / now)
                 desk.log.close()
 
             asyncio.run(story())
+
+
+def said(*argv: str) -> str:
+    """Run a command that has to succeed."""
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+
+def images_of(place: Place) -> set[str]:
+    """Return the images that agents of a home have."""
+    listed = json.loads(said("podman", "image", "ls", "--format", "json"))
+    return {one["Id"] for one in listed if any(name.endswith(f":{place.hive}") for name in one.get("Names") or [])}
+
+
+async def forgotten(place: Place, runtime: Runtime, build: Path, tree: Path) -> None:
+    """Let an agent's configuration go while it runs, and then the agent: its image goes first, its tree last."""
+    shutil.rmtree(build)
+    await runtime.remove("other")
+    await started(runtime, place.spec(name="other"))
+    assert images_of(place) == set()
+    assert tree.is_dir()  # noqa: ASYNC240 - a test's look
+    await runtime.stop("coder", 0)
+    await runtime.remove("coder")
+    await gone(tree, runtime, "other")
+
+
+async def gone(tree: Path, runtime: Runtime, name: str) -> None:
+    """Wait until a tree is no more. Each start looks, also one of what runs; who ended just now may still be there."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while tree.exists():  # noqa: ASYNC240 - a test's look
+        assert time.monotonic() < end, f"{tree} stays"
+        await runtime.start(name)
 
 
 async def nothing(_name: str) -> None:

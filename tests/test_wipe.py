@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hyperhive.homes.wipe import WipeStopped, wipe
+from hyperhive.wipe import WipeStopped, wipe
 
 MANY = 300
 
