@@ -48,7 +48,8 @@ class Bubblewrap(Local):
         except RuntimeUnavailable as error:
             return error.probe
         unlimited = "" if bwrap.sizes else " /tmp has no limit of its own (bubblewrap before 0.7)."
-        nesting = "" if bwrap.no_nesting else " Agents may make user namespaces of their own (bubblewrap before 0.8)."
+        forbidden = bwrap.no_nesting or seccomp.program() is not None
+        nesting = "" if forbidden else " Agents may make user namespaces of their own (--disable-userns fails here)."
         kept = f" Limits are kept by {self._way.detail}."
         return Probe(ok=True, detail=f"{bwrap.path} makes sandboxes here.{kept}{unlimited}{nesting}")
 
