@@ -146,13 +146,16 @@ async def _serve(settings: Settings, directories: Directories, rehearse: Path | 
         hive_id = await _identity(dispatcher)
         image = settings.config.nspawn.image
         flake = settings.config.nixos.flake
+        images = directories.images
         default, probe = await choose(
-            settings.config.runtime, run_dir=directories.run, hive=hive_id, image=image, flake=flake
+            settings.config.runtime, run_dir=directories.run, hive=hive_id, image=image, images=images, flake=flake
         )
         log.info("runtime_chosen", runtime=default.name, asked=settings.config.runtime, found=probe.detail)
         runtime = Several(
             default,
-            build=lambda name: build(name, run_dir=directories.run, hive=hive_id, image=image, flake=flake),
+            build=lambda name: build(
+                name, run_dir=directories.run, hive=hive_id, image=image, images=images, flake=flake
+            ),
             used=used(directories.run),
             chosen=lambda name: agent.runtime if (agent := hive.agents.get(name)) is not None else None,
         )

@@ -64,10 +64,10 @@ def every(*, quick: bool = False) -> Iterator[Check]:
     yield run_directory(directories)
     yield disk(directories)
     yield database(directories)
-    confined = sandbox(config)
+    confined = sandbox(config, directories)
     yield confined
     if not quick:
-        yield from runtimes(config)
+        yield from runtimes(config, directories)
     if confined.state != FAIL:
         yield accepted(config, confined.found.partition(":")[0])
     yield git()
@@ -146,7 +146,7 @@ def database(directories: Directories) -> Check:
     )
 
 
-def sandbox(config: Config) -> Check:
+def sandbox(config: Config, directories: Directories) -> Check:
     """Try for real whether agents can be confined here, or whether that was given up by name."""
     from hyperhive.runtimes.choose import choose  # noqa: PLC0415 - structlog, 0.3 s
     from hyperhive.runtimes.protocol import RuntimeUnavailable  # noqa: PLC0415 - likewise
@@ -154,7 +154,13 @@ def sandbox(config: Config) -> Check:
     with tempfile.TemporaryDirectory(prefix="hyperhive-doctor-") as place:
         try:
             runtime, probe = asyncio.run(
-                choose(config.runtime, run_dir=Path(place), hive="doctor", image=config.nspawn.image)
+                choose(
+                    config.runtime,
+                    run_dir=Path(place),
+                    hive="doctor",
+                    image=config.nspawn.image,
+                    images=directories.images,
+                )
             )
         except RuntimeUnavailable as error:
             away = "or give the sandbox up with --runtime process"
@@ -163,13 +169,16 @@ def sandbox(config: Config) -> Check:
     return Check("sandbox", OK, found) if runtime.isolated else Check("sandbox", WARN, found, _CONFINE)
 
 
-def runtimes(config: Config) -> Iterator[Check]:
+def runtimes(config: Config, directories: Directories) -> Iterator[Check]:
     """Try every runtime, for an agent that is to be moved; what does not work here says why."""
     from hyperhive.runtimes.choose import NAMES, build  # noqa: PLC0415 - as above
 
     with tempfile.TemporaryDirectory(prefix="hyperhive-doctor-") as place:
         for name in NAMES:
-            probe = asyncio.run(build(name, run_dir=Path(place), hive="doctor", image=config.nspawn.image).probe())
+            runtime = build(
+                name, run_dir=Path(place), hive="doctor", image=config.nspawn.image, images=directories.images
+            )
+            probe = asyncio.run(runtime.probe())
             yield Check(f"  {name}", NOTE, f"{'works' if probe.ok else 'does not work'}: {probe.detail}", probe.remedy)
 
 

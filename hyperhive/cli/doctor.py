@@ -19,7 +19,7 @@ def doctor(as_json: bool, quick: bool) -> int:  # noqa: FBT001 - click flags
     """Say what is present, what is not, and what to do about it.
 
     Exits 1 when something is missing without which the hive would not run. Changes nothing, but that podman, where it
-    is installed, keeps the image that it was tried with.
+    is installed, keeps the image that it was tried with, and nspawn the tree of a tarball that is its image.
     """
     from hyperhive.cli import checks  # noqa: PLC0415 - 60 ms that --help should not pay
 

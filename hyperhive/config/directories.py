@@ -57,6 +57,11 @@ class Directories:
         """The operators' and tools' socket."""
         return self.run / "host.sock"
 
+    @property
+    def images(self) -> Path:
+        """Where tarballs of systems are laid out for machines; made when there is one."""
+        return self.data / "images"
+
     def agent_dir(self, name: str) -> Path:
         """Name all that the host keeps of an agent."""
         return self.data / "agents" / check_name(name)

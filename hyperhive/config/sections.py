@@ -128,7 +128,8 @@ class NspawnConfig:
     image: Path | None = attrs.field(
         default=None,
         metadata=key(
-            rules.path(), "root directory of a system with systemd for runtime nspawn; unset: the host's own /usr"
+            rules.path(),
+            "root directory or tarball of a system with systemd for runtime nspawn; unset: the host's own /usr",
         ),
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from hyperhive.runtimes.bubblewrap import Bubblewrap
 from hyperhive.runtimes.nixos import Nixos
 from hyperhive.runtimes.nixos_flake import HYPERHIVE
-from hyperhive.runtimes.nspawn import Nspawn
+from hyperhive.runtimes.nspawn import IMAGES, Nspawn
 from hyperhive.runtimes.podman import Podman
 from hyperhive.runtimes.process import Process
 from hyperhive.runtimes.protocol import Probe, Runtime, RuntimeUnavailable, UnknownRuntime
@@ -28,12 +28,14 @@ def build(
     hive: str,
     program: Sequence[str] | None = None,
     image: Path | None = None,
+    images: Path = IMAGES,
     flake: str = HYPERHIVE,
 ) -> Runtime:
     """Return the runtime of this name, untried; raises `UnknownRuntime`.
 
     Each has a place and a mark of its own, so that several can have agents of one hive. Bubblewrap's are the hive's.
-    ``image`` is what nspawn's machines are made of, ``flake`` what NixOS's containers build on.
+    ``image`` is what nspawn's machines are made of, laid out below ``images`` where it is a tarball; ``flake`` is what
+    NixOS's containers build on.
     """
     match name:
         case Bubblewrap.name:
@@ -41,7 +43,7 @@ def build(
         case Podman.name:
             return Podman(run_dir=run_dir / name, hive=f"{hive}.{name}", program=program)
         case Nspawn.name:
-            return Nspawn(run_dir=run_dir / name, hive=f"{hive}.{name}", program=program, image=image)
+            return Nspawn(run_dir=run_dir / name, hive=f"{hive}.{name}", program=program, image=image, images=images)
         case Nixos.name:
             return Nixos(run_dir=run_dir / name, hive=f"{hive}.{name}", program=program, flake=flake)
         case Process.name:
@@ -63,6 +65,7 @@ async def choose(
     hive: str,
     program: Sequence[str] | None = None,
     image: Path | None = None,
+    images: Path = IMAGES,
     flake: str = HYPERHIVE,
 ) -> tuple[Runtime, Probe]:
     """Return the runtime of this name, which works here, and how; `auto` is the strongest that works and isolates.
@@ -72,7 +75,7 @@ async def choose(
     """
     refused: list[tuple[str, Probe]] = []
     for candidate in STRENGTH if name == AUTO else (name,):
-        runtime = build(candidate, run_dir=run_dir, hive=hive, program=program, image=image, flake=flake)
+        runtime = build(candidate, run_dir=run_dir, hive=hive, program=program, image=image, images=images, flake=flake)
         probe = await runtime.probe()
         if probe.ok:
             return runtime, probe

@@ -11,7 +11,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hyperhive.runtimes import acl, host, machine, procfs, runner, sandbox, systemd, users
+import structlog
+
+from hyperhive.runtimes import acl, host, machine, procfs, runner, sandbox, systemd, systems, trees, users
 from hyperhive.runtimes.booted import Booted
 from hyperhive.runtimes.confinement import Egress, EgressPolicy
 from hyperhive.runtimes.machine import Machine
@@ -19,13 +21,16 @@ from hyperhive.runtimes.protocol import Probe, RuntimeTrouble, Spec
 from hyperhive.runtimes.runner import HOST_ENVIRONMENT, HOST_PATH
 
 _PROBE_SECONDS = 20.0
+IMAGES = Path("/var/lib/hyperhive/images")
+_log = structlog.get_logger(__name__)
 _PROGRAMS = ("systemd-nspawn", "machinectl", "systemctl", "journalctl")
 
 
 class Nspawn(Booted):
     """Runs each agent in a machine `h-<agent>`; docs/runtimes.md says what it keeps apart.
 
-    ``image`` is the root of a system with systemd; without one the host's own /usr is shown, read-only.
+    ``image`` is the root of a system with systemd, or a tarball of one, which is laid out below ``images`` and kept
+    there as long as a daemon starts with it; without one the host's own /usr is shown, read-only.
     """
 
     name = "nspawn"
@@ -33,10 +38,19 @@ class Nspawn(Booted):
     template = "systemd-nspawn@%s.service"
 
     def __init__(
-        self, *, run_dir: Path, hive: str, program: Sequence[str] | None = None, image: Path | None = None
+        self,
+        *,
+        run_dir: Path,
+        hive: str,
+        program: Sequence[str] | None = None,
+        image: Path | None = None,
+        images: Path = IMAGES,
     ) -> None:
         super().__init__(run_dir=run_dir, hive=hive, program=program)
         self._image = image
+        self._images = images
+        self._root: Path | None = None
+        self._laying = asyncio.Lock()
         self._chosen: dict[str, int] = {}
         self._probe: Probe | None = None
 
@@ -62,6 +76,11 @@ class Nspawn(Booted):
         outer = (f"{name}={value}" for name, value in HOST_ENVIRONMENT.items())
         return ("/usr/bin/env", "-i", *outer, *inner)
 
+    async def start(self, name: str) -> None:
+        """Boot the machine; what it leaves behind by that is removed."""
+        await super().start(name)
+        await self._discard()
+
     async def _furnish(self, spec: Spec) -> str:
         made = await self._machine(spec)
         await asyncio.to_thread(self._write, made)
@@ -71,7 +90,29 @@ class Nspawn(Booted):
         self._chosen.pop(name, None)
         await super()._clear(name)
 
+    async def _system(self) -> Path | None:
+        """Return the root of machines' system; where it is a tarball, of what that held when it was first asked for."""
+        if self._image is None:
+            return None
+        async with self._laying:
+            if self._root is None or not await asyncio.to_thread(self._root.is_dir):
+                self._root = await systems.root_of(self._image, self._images)
+            return self._root
+
+    async def _discard(self) -> None:
+        """Remove the trees of former tarballs that no machine has mounted any more."""
+        keep = {self._root.name} if self._root is not None and self._root.parent == self._images else set()
+        if not await asyncio.to_thread(trees.others, self._images, keep):
+            return
+        try:
+            async with trees.alone(self._images):
+                await asyncio.to_thread(trees.discard, self._images, keep)
+        except OSError as error:
+            # The machine runs all the same; the next start tries again.
+            _log.warning("old_images_stay", directory=str(self._images), error=str(error))
+
     async def _machine(self, spec: Spec) -> Machine:
+        root = await self._system()
         if spec.name not in self._chosen:
             running = await self._range(spec.name)
             taken = set() if running else await asyncio.to_thread(users.in_use)
@@ -86,7 +127,7 @@ class Nspawn(Booted):
             owner=(os.geteuid(), os.getegid()),
             python=self._python,
             system=sandbox.system(self._machines),
-            image=self._image,
+            image=root,
         )
 
     async def _range(self, name: str) -> int | None:
@@ -123,10 +164,14 @@ class Nspawn(Booted):
         if missing := _missing():
             return missing
         try:
+            root = await self._system()
+        except systems.BadImage as error:
+            return Probe(ok=False, detail=f"{error}.", remedy="docs/install/debian.md says how an image is made.")
+        try:
             self._run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Not in /tmp, which may be the daemon's own: systemd is to find it.
             with tempfile.TemporaryDirectory(prefix="probe-", dir=self._run_dir) as place:
-                await self._trial(Path(place))
+                await self._trial(Path(place), root)
         except (RuntimeTrouble, OSError) as error:
             said = getattr(error, "output", "") or str(error)
             return Probe(
@@ -137,10 +182,10 @@ class Nspawn(Booted):
         where = f"the image {self._image}" if self._image else "the host's /usr, read-only"
         return Probe(ok=True, detail=f"systemd-nspawn runs machines here, of {where}.")
 
-    async def _trial(self, place: Path) -> None:
+    async def _trial(self, place: Path, root: Path | None) -> None:
         for name in ("state", "socket"):
             (place / name).mkdir()
-        trial = Nspawn(run_dir=place, hive=secrets.token_hex(8), image=self._image)
+        trial = Nspawn(run_dir=place, hive=secrets.token_hex(8), image=root)
         spec = Spec(
             name="probe",
             state=place / "state",
