@@ -116,8 +116,8 @@ in
         LimitNOFILE = 65536;
         ProtectSystem = "strict";
         ReadWritePaths = [
-          "/run/hyperhive"
-          "/run/systemd/system"
+          "/run"
+          "-/var/lib/containers"
           "-/etc/nixos-containers"
           "-/var/lib/nixos-containers"
           "/nix/var/nix"
@@ -126,7 +126,6 @@ in
         ProtectHome = "read-only";
         ProtectClock = true;
         ProtectKernelLogs = true;
-        ProtectHostname = true;
         LockPersonality = true;
         RestrictRealtime = true;
         SystemCallArchitectures = "native";
