@@ -31,7 +31,7 @@ BASE_FILE = Path(__file__).with_name(CONTAINERFILE)
 DIRECTORIES = ("dev", "etc", "proc", "run/hyperhive", "state", "sys", "tmp", "usr", "var", "home", "root")
 
 _AGENTS = "localhost/hyperhive-agent-"
-_UNPACK = '"$0" export "$1" | tar --extract --directory "$2" --no-same-owner --no-same-permissions --exclude dev/*'
+_UNPACK = '"$0" export "$1" | tar --extract --directory "$2" --no-same-owner --no-same-permissions --exclude "dev/*"'
 
 
 class Images:

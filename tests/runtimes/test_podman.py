@@ -68,13 +68,14 @@ class TestLimits:
 class TestImage:
     """An image of an agent's own."""
 
-    def test_containerfile(self, hive_db: Path) -> None:
+    def test_containerfile(self, hive_db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """What the agent's Containerfile adds is there, and nothing of git.
 
         A rebuild from one that cannot be built says why; the container runs on, the same process in the same
         generation. Mended, the rebuild leads to the next one. An image and its tree stay as long as an agent is
         configured with it or runs on it, and no longer.
         """
+        monkeypatch.chdir("/")  # where a daemon of systemd's is: no pattern may be taken for names there
         with home(FACTORY) as place:
             build = place.root / "applied"
             (build / ".git").mkdir(parents=True)
