@@ -144,6 +144,6 @@ def inside(path: Path, trees: Iterable[Path]) -> bool:
     return any(path.is_relative_to(tree) for tree in trees)
 
 
-def comes_along(link: Path, trees: Iterable[Path]) -> bool:
+def comes_along(link: Path, trees: Iterable[Path], *, system: Iterable[Path] = (SYSTEM,)) -> bool:
     """Whether a link comes with a tree, or is one of the root's own (/bin, /lib64, …)."""
-    return inside(link, [SYSTEM, *trees]) or (link.parent == Path("/") and str(link.name) in ROOTS)
+    return inside(link, [*system, *trees]) or (link.parent == Path("/") and str(link.name) in ROOTS)

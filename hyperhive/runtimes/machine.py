@@ -253,13 +253,18 @@ def inner_files(machine: Machine, argv: Sequence[str], environment: Mapping[str,
     }
 
 
-def trees(python: Python, readable: Sequence[Path]) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
-    """Return the host's trees that the machine shows at their own paths, and the links that lead there."""
+def trees(
+    python: Python, readable: Sequence[Path], *, system: Sequence[Path] = (SYSTEM,)
+) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """Return the host's trees that the machine shows at their own paths, and the links that lead there.
+
+    What lies in the host's ``system`` comes with that; an image has none of it.
+    """
     links = dict(python.links)
     wanted = [*python.trees, *(resolve(path, links) for path in readable)]
-    shown = [tree for tree in wanted if not inside(tree, [SYSTEM, *(other for other in wanted if other != tree)])]
+    shown = [tree for tree in wanted if not inside(tree, [*system, *(other for other in wanted if other != tree)])]
     shown = list(dict.fromkeys(shown))
-    return tuple(shown), tuple(link for link in links if not comes_along(link, shown))
+    return tuple(shown), tuple(link for link in links if not comes_along(link, shown, system=system))
 
 
 def _confined(machine: Machine) -> Iterator[str]:
@@ -277,7 +282,8 @@ def _confined(machine: Machine) -> Iterator[str]:
 
 def _binds(machine: Machine) -> Iterator[str]:
     system, places = machine.system, machine.places
-    shown, links = trees(machine.python, machine.spec.readable)
+    shared = () if machine.image is not None else (SYSTEM,)
+    shown, links = trees(machine.python, machine.spec.readable, system=shared)
     if machine.image is None:
         yield _read_only(SYSTEM)
         yield from (_read_only(Path("/", root)) for root, target in system.roots if target is None)

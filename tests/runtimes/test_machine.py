@@ -135,6 +135,14 @@ class TestNspawn:
         argv = machine.nspawn_argv(attrs.evolve(MACHINE, image=Path("/i"), python=python))
         assert argv.index("--tmpfs=/root:mode=0755") < argv.index("--bind-ro=/root/venv:/root/venv")
 
+    def test_an_image_has_nothing_of_the_hosts_usr(self) -> None:
+        """What an agent is to read below the host's /usr comes with that, but has to be shown in an image."""
+        program = Path("/usr/bin/env").resolve()
+        made = attrs.evolve(MACHINE, spec=attrs.evolve(SPEC, readable=(program,)))
+        shown = f"--bind-ro={program}:{program}"
+        assert shown not in machine.nspawn_argv(made)
+        assert shown in machine.nspawn_argv(attrs.evolve(made, image=Path("/i")))
+
     def test_a_terminal(self) -> None:
         """Another program is kept in the same, in a machine that nobody registers."""
         argv = machine.terminal_argv(MACHINE, ("claude", "/login"), {"TERM": "xterm"}, machine_name="t-1")
