@@ -60,7 +60,6 @@ bench: $(VENV)/.bench
 	@$(VENV)/bin/python -m bench $(BENCH)
 
 lock: $(VENV)/.dev
-	@$(PIP) install --quiet uv
 	@$(COMPILE) --group build --output-file requirements/runtime.txt
 	@$(COMPILE) --group dev --constraint requirements/runtime.txt --output-file requirements/dev.txt
 	@$(COMPILE) --group dev --group bench --constraint requirements/dev.txt --output-file requirements/bench.txt

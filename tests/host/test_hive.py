@@ -1,25 +1,47 @@
-"""A hive on a host of its own, installed as its documentation says: machines, crash, upgrade, destroy, purge."""
+"""A hive on a host of its own, installed as its documentation says: machines, crash, moves, upgrade, destroy, purge."""
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hyperhive.cli.demo import WISH
-from tests.host.booted import REPOSITORY, Host, booted
+from tests.host.booted import REPOSITORY, Host, image
+from tests.host.installed import Installed, blocks, wheel
 
 pytestmark = pytest.mark.hive
 
-DOC = REPOSITORY / "docs/install/debian.md"
-REHEARSE = "[Service]\nExecStart=\nExecStart=/usr/local/bin/hyperhive serve --rehearse /root/scenario.toml\n"
+PAGE = "debian.md"
+REHEARSE = (
+    "[Service]\nEnvironment=HYPERHIVE_CLAUDE_PATH=/usr/local/bin/claude\n"
+    "ExecStart=\nExecStart=/usr/local/bin/hyperhive serve --rehearse /root/scenario.toml\n"
+)
+AUTO = "[Service]\nExecStart=\nExecStart=/usr/local/bin/hyperhive serve --runtime auto --rehearse /root/scenario.toml\n"
+CLAUDE = (
+    "#!/bin/sh\n"
+    "# The real one, but for the login, which would need the network and a person.\n"
+    "bundled=/opt/pipx/venvs/hyperhive/lib/python3.11/site-packages/claude_agent_sdk/_bundled/claude\n"
+    'if [ "$1" != /login ]; then exec "$bundled" "$@"; fi\n'
+    'test -t 0 && test -t 1 && echo "$(hostname) $(id -u) $(stty size)"\n'
+    'printf "code? "; read -r code; mkdir -p ~/.claude\n'
+    'printf %s "{\\"$code\\":1}" >~/.claude/.credentials.json; exit 3\n'
+)
+TERMINAL = (
+    "import os, pty, sys\n"
+    "child, terminal = pty.fork()\n"
+    "if child == 0: os.execvp('hyperhive', ['hyperhive', 'login', 'coder'])\n"
+    "said = b''\n"
+    "while b'code? ' not in said:\n"
+    "    try: more = os.read(terminal, 4096)\n"
+    "    except OSError: sys.exit(said.decode())\n"
+    "    said += more\n"
+    "os.write(terminal, b'abc\\n')\n"
+    "status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])\n"
+    "print(said.decode(), status)\n"
+)
 JOURNAL = (
     "import sys, urllib.request as u\n"
     "token = open('/var/lib/hyperhive/token').read().strip()\n"
@@ -29,109 +51,51 @@ JOURNAL = (
 )
 
 
-def blocks(kind: str) -> list[str]:
-    """Return the document's blocks of commands, of one kind."""
-    return re.findall(rf"^```{kind}\n(.*?)^```", DOC.read_text(), re.DOTALL | re.MULTILINE)
+@pytest.fixture
+def there(host: Host) -> Iterator[Installed]:
+    """Return root's hive of the host, not yet installed; nothing of it runs afterwards."""
+    yield Installed(host, host.said, host.root / "root")
+    host.run("sh", "-c", "systemctl stop hyperhive; systemctl stop 'systemd-nspawn@h-*'", check=False)
 
 
-def wheel(version: str, into: Path) -> Path:
-    """Build a wheel of this checkout, of a version."""
-    tree = into / f"tree-{version}"
-    tree.mkdir(parents=True)
-    for name in ("hyperhive", "harness", "migrations", "packaging"):
-        shutil.copytree(REPOSITORY / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("README.md", "LICENSE"):
-        shutil.copy(REPOSITORY / name, tree)
-    project = (REPOSITORY / "pyproject.toml").read_text()
-    (tree / "pyproject.toml").write_text(
-        re.sub(r'^version = ".*"$', f'version = "{version}"', project, flags=re.MULTILINE)
-    )
-    argv = (sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(into))
-    subprocess.run(argv, cwd=tree, check=True, capture_output=True)
-    return into / f"hyperhive-{version}-py3-none-any.whl"
+def machines(there: Installed) -> dict[str, str]:
+    """Return the machines, each with its first process."""
+    names = there.host.said("machinectl", "list", "--no-legend").split("\n")
+    found = [line.split()[0] for line in names if line.startswith("h-")]
+    return {name: there.host.said("machinectl", "show", "--property=Leader", "--value", name).strip() for name in found}
 
 
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a directory with every package that hyperhive needs, for the Python of Debian 12."""
-    house = tmp_path_factory.mktemp("wheels")
-    argv = (
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--python-version=3.11",
-    )
-    subprocess.run((*argv, "-r", str(REPOSITORY / "requirements/runtime.txt"), "-d", str(house)), check=True)
-    return house
-
-
-@pytest.fixture(scope="module")
-def host(wheels: Path) -> Iterator[Host]:
-    """Boot a fresh host that has the packages at hand, and nothing else."""
-    with booted(shown=(wheels,)) as made:
-        yield made
-
-
-class Installed:
-    """The hive of that host, as its operator has it."""
-
-    def __init__(self, host: Host) -> None:
-        self.host = host
-
-    def hive(self, *words: str) -> str:
-        """Give a command."""
-        return self.host.said("hyperhive", *words)
-
-    def agents(self) -> dict[str, dict[str, Any]]:
-        """Return the agents' rows."""
-        return {row["name"]: row for row in json.loads(self.hive("ps", "--json"))}
-
-    def facts(self, *types: str, stream: str | None = None) -> list[dict[str, Any]]:
-        """Return the facts of some types."""
-        words = ["log", "show", "--json", "--after", "0"]
-        words += [word for type_ in types for word in ("--type", type_)]
-        return [json.loads(line) for line in self.hive(*words, *(("--stream", stream) if stream else ())).splitlines()]
-
-    def machines(self) -> dict[str, str]:
-        """Return the machines, each with its first process."""
-        names = self.host.said("machinectl", "list", "--no-legend").split("\n")
-        found = [line.split()[0] for line in names if line.startswith("h-")]
-        return {
-            name: self.host.said("machinectl", "show", "--property=Leader", "--value", name).strip() for name in found
-        }
-
-    def awake(self, name: str, turns: int = 1) -> None:
-        """Wait until an agent has ended so many turns."""
-        stream = f"turn-{name}"
-        self.host.until(f"{turns} turns of {name}", lambda: len(self.facts("TurnEnded", stream=stream)) >= turns)
-
-
-def install(host: Host, wheels: Path, tmp_path: Path) -> Installed:
+def install(there: Installed, wheels: Path, built: Path) -> dict[str, str]:
     """Follow the document; only the model is a rehearsed one, and the packages come from a directory."""
-    shutil.copy(wheel("0.1.0", tmp_path), host.root / "root")
-    shutil.copy(REPOSITORY / "hyperhive/rehearsal/scenarios/demo.toml", host.root / "root/scenario.toml")
-    part = host.root / "etc/systemd/system/hyperhive.service.d/rehearse.conf"
+    there.bring(wheel("0.1.0", built))
+    shutil.copy(REPOSITORY / "hyperhive/rehearsal/scenarios/demo.toml", there.home / "scenario.toml")
+    part = there.host.root / "etc/systemd/system/hyperhive.service.d/rehearse.conf"
     part.parent.mkdir()
     part.write_text(REHEARSE)
-    (host.root / "root/journal.py").write_text(JOURNAL)
-    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "HYPERHIVE_CRASH_WATCH_INTERVAL_SECONDS": "0.5"}
-    host.run("sh", "-euxc", "\n".join(blocks("sh")), environment=offline)
-    return Installed(host)
+    claude = there.host.root / "usr/local/bin/claude"
+    claude.write_text(CLAUDE)
+    claude.chmod(0o755)
+    for name, text in (("journal.py", JOURNAL), ("terminal.py", TERMINAL)):
+        (there.home / name).write_text(text)
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
+    said = there.host.run("sh", "-euxc", blocks(PAGE, "sh"), environment=offline).stdout
+    assert "ok    sandbox         nspawn: systemd-nspawn runs machines here, of the host's /usr, read-only." in said
+    return offline
 
 
-def test_the_whole_hive(host: Host, wheels: Path, tmp_path: Path) -> None:
-    """From the first command of the document to a purge, everything that an operator does holds on a real host."""
-    there = install(host, wheels, tmp_path)
-    assert host.said("systemctl", "show", "-P", "StatusText,ActiveState", "hyperhive").split()[-1] == "active"
+def test_the_whole_hive(there: Installed, wheels: Path, built: Path) -> None:
+    """From the first command of the document to the last, everything that an operator does holds on a real host."""
+    offline = install(there, wheels, built)
+    assert there.said("systemctl", "show", "-P", "StatusText,ActiveState", "hyperhive").split()[-1] == "active"
     talks(there)
     stays_apart(there)
     crashes(there)
-    is_upgraded(there, wheels, tmp_path)
+    moves(there)
+    logs_in(there)
+    gets_an_image(there)
+    is_upgraded(there, built, offline)
     ends(there)
+    is_removed(there)
 
 
 def talks(there: Installed) -> None:
@@ -140,59 +104,102 @@ def talks(there: Installed) -> None:
         there.hive("spawn", name)
     for name in ("manager", "coder", "reviewer"):
         there.awake(name)
-    assert set(there.machines()) == {"h-manager", "h-coder", "h-reviewer"}
+    assert set(machines(there)) == {"h-manager", "h-coder", "h-reviewer"}
     there.hive("send", "manager", WISH)
     sent = "inbox-operator"
     (answer,) = there.host.until("an answer", lambda: there.facts("MessageSent", stream=sent))
     assert "the tests pass" in answer["data"]["body"]
     assert not [fact for fact in there.facts() if fact["type"].endswith("Failed")]
     for name, unit in (("coder", "hive-ag3nt.service"), ("manager", "hive-m1nd.service")):
-        said = there.host.said("python3", "/root/journal.py", f"{name}?unit={unit}&lines=50")
+        said = there.said("python3", "journal.py", f"{name}?unit={unit}&lines=50")
         assert f"h-{name} harness[" in said
         assert "harness_started" in said
-        assert said.strip() in there.host.said("journalctl", "-M", f"h-{name}", "-u", unit, "-b", "-o", "short-iso")
+        assert said.strip() in there.said("journalctl", "-M", f"h-{name}", "-u", unit, "-b", "-o", "short-iso")
 
 
 def stays_apart(there: Installed) -> None:
     """The agent's notes are its own inside and root's outside; a machine has the users of nobody else."""
     state = there.host.root / "var/lib/hyperhive/agents/coder/state"
     assert (state / "slug.py").stat().st_uid == 0
-    leader = there.machines()["h-coder"]
-    first = there.host.said("cat", f"/proc/{leader}/uid_map").split()[1]
+    leader = machines(there)["h-coder"]
+    first = there.said("cat", f"/proc/{leader}/uid_map").split()[1]
     assert int(first) >= 524_288
-    others = [there.host.said("cat", f"/proc/{pid}/uid_map").split()[1] for pid in there.machines().values()]
+    others = [there.said("cat", f"/proc/{pid}/uid_map").split()[1] for pid in machines(there).values()]
     assert len(set(others)) == len(others)
 
 
 def crashes(there: Installed) -> None:
     """A machine that is killed is a crash in the log, and starts again with a kick."""
-    turns = len(there.facts("TurnEnded", stream="turn-coder"))
+    turns = there.turns("coder")
     there.host.run("machinectl", "kill", "--signal=KILL", "h-coder")
     there.host.until("a crash", lambda: there.facts("ContainerCrashed"))
     assert not there.agents()["coder"]["running"]
     there.hive("start", "coder")
     there.awake("coder", turns + 1)
+
+
+def moves(there: Installed) -> None:
+    """An agent goes through every runtime that works here, and back, with its notes and its session."""
+    state = there.host.root / "var/lib/hyperhive/agents/coder/state"
+    (state / "note").write_text("mine")
+    session = there.facts("TurnEnded", stream="turn-coder")[-1]["data"]["session_id"]
+    for runtime in ("bubblewrap", "podman", "nspawn"):
+        turns = there.turns("coder")
+        there.hive("move", "coder", "--runtime", runtime)
+        assert there.agents()["coder"]["runtime"] == runtime
+        assert ("h-coder" in machines(there)) == (runtime == "nspawn")
+        there.awake("coder", turns + 1)
+        assert there.facts("TurnEnded", stream="turn-coder")[-1]["data"]["session_id"] == session
+        assert (state / "note").read_text() == "mine"
+
+
+def logs_in(there: Installed) -> None:
+    """Claude's login runs on the operator's terminal, as the agent, and what it leaves is the agent's alone."""
+    said = there.said("python3", "terminal.py")
+    assert said.split()[:2] == ["h-coder", "1000"]
+    assert said.split()[-1] == "3"
+    kept = there.host.root / "var/lib/hyperhive/agents/coder/state/.claude/.credentials.json"
+    assert kept.read_text() == '{"abc":1}'
+    assert kept.stat().st_uid == 0
+    assert kept.stat().st_mode & 0o077 == 0
+    kept.unlink()
+
+
+def gets_an_image(there: Installed) -> None:
+    """Agents get a system of their own, of a tarball, with their next start."""
+    before = machines(there)
+    place = there.host.root / "var/lib/machines/hive.tar"
+    place.symlink_to(image())
+    said = there.host.run("sh", "-euxc", blocks(PAGE, "sh image")).stdout
+    assert "systemd-nspawn runs machines here, of the image /var/lib/machines/hive.tar." in said
+    assert machines(there) == before
+    turns = there.turns("reviewer")
     there.hive("restart", "reviewer")
-    there.host.until("reviewer runs", lambda: there.agents()["reviewer"]["running"])
+    own, hosts = (f"/proc/{machines(there)[f'h-{name}']}/root/etc/debian_version" for name in ("reviewer", "coder"))
+    assert there.said("cat", own) == (there.host.root / "etc/debian_version").read_text()
+    assert there.host.run("test", "-e", hosts, check=False).returncode == 1
+    there.awake("reviewer", turns + 1)
 
 
-def is_upgraded(there: Installed, wheels: Path, tmp_path: Path) -> None:
-    """Another release takes the daemon's place while every machine runs on, and is heard again."""
-    before = there.machines()
-    for path in (there.host.root / "root").glob("*.whl"):
-        path.unlink()
-    shutil.copy(wheel("0.1.1", tmp_path), there.host.root / "root")
-    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
-    there.host.run("sh", "-euxc", "\n".join(blocks("sh upgrade")), environment=offline)
+def is_upgraded(there: Installed, built: Path, offline: dict[str, str]) -> None:
+    """Another release takes the daemon's place while every machine runs on, and is heard again.
+
+    Told to choose, it takes the strongest runtime, and says so.
+    """
+    before = machines(there)
+    there.bring(wheel("0.1.1", built))
+    (there.host.root / "etc/systemd/system/hyperhive.service.d/zz-auto.conf").write_text(AUTO)
+    there.host.run("systemctl", "daemon-reload")
+    there.host.run("sh", "-euxc", blocks(PAGE, "sh upgrade"), environment=offline)
     there.host.until("it answers", lambda: there.host.run("hyperhive", "ps", check=False).returncode == 0)
     assert "0.1.1" in there.hive("--version")
-    assert there.facts("DaemonStarted")[-1]["data"]["release"] == "0.1.1"
-    assert there.machines() == before
-    turns = len(there.facts("TurnEnded", stream="turn-coder"))
+    assert there.facts("DaemonStarted")[-1]["data"] == {"release": "0.1.1", "runtime": "nspawn"}
+    said = there.said("journalctl", "-u", "hyperhive", "--no-pager", "--output=cat")
+    assert '"runtime": "nspawn", "asked": "auto"' in said
+    assert machines(there) == before
+    turns = there.turns("coder")
     there.hive("send", "coder", "still there?")
     there.awake("coder", turns + 1)
-    there.hive("restart", "coder")
-    there.host.until("coder runs", lambda: there.agents()["coder"]["running"])
 
 
 def ends(there: Installed) -> None:
@@ -203,11 +210,18 @@ def ends(there: Installed) -> None:
     there.host.until("they are gone", lambda: set(there.agents()) == {"manager"})
     assert (root / "reviewer/state").is_dir()
     assert not (root / "coder").exists()
-    assert set(there.machines()) == {"h-manager"}
-    units = there.host.said("sh", "-c", "ls /run/systemd/system")
+    assert set(machines(there)) == {"h-manager"}
+    units = there.said("sh", "-c", "ls /run/systemd/system")
     assert "coder" not in units
     assert "reviewer" not in units
     there.hive("log", "verify")
     there.hive("replay", "verify")
-    there.hive("kill", "manager")
-    there.host.until("no machine", lambda: there.machines() == {})
+
+
+def is_removed(there: Installed) -> None:
+    """Nothing runs and nothing is installed any more; what the hive has is there."""
+    there.host.run("sh", "-euxc", blocks(PAGE, "sh remove"))
+    assert machines(there) == {}
+    assert there.host.run("sh", "-c", "command -v hyperhive || systemctl cat hyperhive", check=False).returncode != 0
+    assert (there.host.root / "var/lib/hyperhive/hive.sqlite").is_file()
+    assert not (there.host.root / "opt/pipx/venvs/hyperhive").exists()
