@@ -90,8 +90,8 @@ def reason_against() -> str | None:
 
 
 @contextlib.contextmanager
-def booted(*, shown: Sequence[Path] = ()) -> Iterator[Host]:
-    """Boot a host that also sees these directories of this machine, read-only; leave nothing of it behind."""
+def booted(*, shown: Mapping[Path, Path]) -> Iterator[Host]:
+    """Boot a host that also sees parts of this machine, read-only, at these paths; leave nothing of it behind."""
     if reason := reason_against():
         pytest.skip(reason)
     tarball = image()
@@ -112,12 +112,12 @@ def booted(*, shown: Sequence[Path] = ()) -> Iterator[Host]:
 
 
 @contextlib.contextmanager
-def _running(root: Path, place: Path, shown: Sequence[Path], cgroups: Sequence[Path]) -> Iterator[Host]:
+def _running(root: Path, place: Path, shown: Mapping[Path, Path], cgroups: Sequence[Path]) -> Iterator[Host]:
     argv = ["systemd-nspawn", f"--directory={root}", f"--machine={place.name}", "--boot", "--capability=all"]
     argv += ["--register=no", "--keep-unit", "--link-journal=no", "--resolv-conf=off", "--private-network"]
     # A container's services may not have keys, but a host's may, and runc gives each container some.
     argv += ["--system-call-filter=@keyring bpf"]
-    argv += [f"--bind-ro={path}" for path in shown]
+    argv += [f"--bind-ro={path}:{there}" for path, there in shown.items()]
     environment = {**os.environ, **({"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "0"} if _LEGACY else {})}
 
     console = place / "console"

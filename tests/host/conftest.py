@@ -42,6 +42,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def host(wheels: Path) -> Iterator[Host]:
-    """Boot a fresh host that has the packages at hand, and the tarball of a system, and nothing else."""
-    with booted(shown=(wheels, image())) as made:
+    """Boot a fresh host that has the packages at hand, the tarball of a system, and nothing else."""
+    with booted(shown={wheels: wheels, image(): Path("/var/lib/machines/hive.tar")}) as made:
         yield made

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.hive
 @pytest.fixture(scope="module")
 def host() -> Iterator[Host]:
     """Boot a host that sees this checkout and the Python that runs the tests."""
-    with booted(shown=list(dict.fromkeys((REPOSITORY, *local.python().trees)))) as made:
+    with booted(shown={path: path for path in (REPOSITORY, *local.python().trees)}) as made:
         yield made
 
 
