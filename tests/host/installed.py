@@ -67,8 +67,8 @@ class Installed:
         return [json.loads(line) for line in self.hive(*words, *(("--stream", stream) if stream else ())).splitlines()]
 
     def turns(self, name: str) -> int:
-        """Count the turns that an agent has ended."""
-        return len(self.facts("TurnEnded", stream=f"turn-{name}"))
+        """Count the turns that an agent has ended; the daemon is asked, since to read the log takes a second."""
+        return int(self.agents()[name]["turns"])
 
     def awake(self, name: str, turns: int = 1) -> None:
         """Wait until an agent has ended so many turns."""

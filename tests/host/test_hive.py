@@ -166,26 +166,36 @@ def logs_in(there: Installed) -> None:
     kept.unlink()
 
 
+def trees(there: Installed) -> set[Path]:
+    """Return the trees of tarballs that are kept for machines."""
+    return set((there.host.root / "var/lib/hyperhive/images").iterdir())
+
+
 def gets_an_image(there: Installed) -> None:
-    """Agents get a system of their own, of a tarball, with their next start."""
+    """Agents get a system of their own, of a tarball, with their next start; the tree of a former one goes then."""
     before = machines(there)
     said = there.host.run("sh", "-euxc", blocks(PAGE, "sh image")).stdout
     assert "systemd-nspawn runs machines here, of the image /var/lib/machines/hive.tar." in said
     assert machines(there) == before
+    (made,) = trees(there)
+    made.with_name("a" * 64).mkdir()
     turns = there.turns("reviewer")
     there.hive("restart", "reviewer")
     own, hosts = (f"/proc/{machines(there)[f'h-{name}']}/root/etc/debian_version" for name in ("reviewer", "coder"))
     assert there.said("cat", own) == (there.host.root / "etc/debian_version").read_text()
     assert there.host.run("test", "-e", hosts, check=False).returncode == 1
     there.awake("reviewer", turns + 1)
+    assert trees(there) == {made}
 
 
 def is_upgraded(there: Installed, built: Path, offline: dict[str, str]) -> None:
     """Another release takes the daemon's place while every machine runs on, and is heard again.
 
-    Told to choose, it takes the strongest runtime, and says so.
+    Told to choose, it takes the strongest runtime, and says so. Without the image it makes machines of the host's /usr
+    again, and leaves the tree to the one machine that still has it.
     """
-    before = machines(there)
+    before, kept = machines(there), trees(there)
+    (there.host.root / "var/lib/hyperhive/hyperhive.toml").write_text('runtime = "nspawn"\n')
     there.bring(wheel("0.1.1", built))
     (there.host.root / "etc/systemd/system/hyperhive.service.d/zz-auto.conf").write_text(AUTO)
     there.host.run("systemctl", "daemon-reload")
@@ -199,10 +209,12 @@ def is_upgraded(there: Installed, built: Path, offline: dict[str, str]) -> None:
     turns = there.turns("coder")
     there.hive("send", "coder", "still there?")
     there.awake("coder", turns + 1)
+    there.hive("restart", "coder")
+    assert trees(there) == kept
 
 
 def ends(there: Installed) -> None:
-    """A destroyed agent leaves its notes, a purged one nothing, and neither a machine or a unit."""
+    """A destroyed agent leaves its notes, a purged one nothing, and neither a machine, a unit or a tree."""
     root = there.host.root / "var/lib/hyperhive/agents"
     there.hive("destroy", "reviewer", "--yes")
     there.hive("destroy", "coder", "--purge", "--yes")
@@ -213,6 +225,12 @@ def ends(there: Installed) -> None:
     units = there.said("sh", "-c", "ls /run/systemd/system")
     assert "coder" not in units
     assert "reviewer" not in units
+
+    def restarted() -> bool:
+        there.hive("restart", "manager")
+        return not trees(there)
+
+    there.host.until("the tree is gone", restarted)
     there.hive("log", "verify")
     there.hive("replay", "verify")
 
