@@ -8,7 +8,7 @@ from pathlib import Path
 from hyperhive.runtimes.bubblewrap import Bubblewrap
 from hyperhive.runtimes.nixos import Nixos
 from hyperhive.runtimes.nixos_flake import HYPERHIVE
-from hyperhive.runtimes.nspawn import IMAGES, Nspawn
+from hyperhive.runtimes.nspawn import Nspawn
 from hyperhive.runtimes.podman import Podman
 from hyperhive.runtimes.process import Process
 from hyperhive.runtimes.protocol import Probe, Runtime, RuntimeUnavailable, UnknownRuntime
@@ -28,7 +28,7 @@ def build(
     hive: str,
     program: Sequence[str] | None = None,
     image: Path | None = None,
-    images: Path = IMAGES,
+    images: Path | None = None,
     flake: str = HYPERHIVE,
 ) -> Runtime:
     """Return the runtime of this name, untried; raises `UnknownRuntime`.
@@ -65,7 +65,7 @@ async def choose(
     hive: str,
     program: Sequence[str] | None = None,
     image: Path | None = None,
-    images: Path = IMAGES,
+    images: Path | None = None,
     flake: str = HYPERHIVE,
 ) -> tuple[Runtime, Probe]:
     """Return the runtime of this name, which works here, and how; `auto` is the strongest that works and isolates.

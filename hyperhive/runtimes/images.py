@@ -30,6 +30,8 @@ CONTAINERFILE = "Containerfile"
 BASE_FILE = Path(__file__).with_name(CONTAINERFILE)
 DIRECTORIES = ("dev", "etc", "proc", "run/hyperhive", "state", "sys", "tmp", "usr", "var", "home", "root")
 
+_LISTED_BYTES = 64 << 20
+"""More than any list of images; one that is cut off would be no JSON."""
 _AGENTS = "localhost/hyperhive-agent-"
 _UNPACK = '"$0" export "$1" | tar --extract --directory "$2" --no-same-owner --no-same-permissions --exclude "dev/*"'
 
@@ -106,13 +108,13 @@ class Images:
                         await self._run(tool, "image", "rm", image)
                     named = {image["Id"] for image in await self._listed(tool) if image.get("Names")}
                     self._settled = not await asyncio.to_thread(trees.discard, place, named)
-            except (RuntimeTrouble, OSError) as error:
+            except (RuntimeTrouble, OSError, ValueError) as error:
                 _log.warning("old_images_stay", directory=str(place), error=str(error))
         else:
             self._settled = True
 
     async def _listed(self, tool: Tool) -> list[dict[str, Any]]:
-        said = await self._check(tool, "image", "ls", "--format", "json")
+        said = await self._check(tool, "image", "ls", "--format", "json", keep_bytes=_LISTED_BYTES)
         return list(json.loads(said))
 
     def _tag(self, name: str) -> str:
@@ -159,16 +161,20 @@ class Images:
             self._place = place
         return self._place
 
-    async def _check(self, tool: Tool, *arguments: str) -> str:
-        output = await self._run(tool, *arguments)
+    async def _check(self, tool: Tool, *arguments: str, keep_bytes: int = runner.KEEP_BYTES) -> str:
+        output = await self._run(tool, *arguments, keep_bytes=keep_bytes)
         if output.status != 0:
             raise RuntimeFailed((*tool.argv, *arguments), output.status, output.text)
         return output.text
 
-    async def _run(self, tool: Tool, *arguments: str) -> runner.Output:
+    async def _run(self, tool: Tool, *arguments: str, keep_bytes: int = runner.KEEP_BYTES) -> runner.Output:
         seconds = BUILD_SECONDS if arguments[0] == "build" else COMMAND_SECONDS
         return await runner.run(
-            (*tool.argv, *arguments), deadline_seconds=seconds, environment=self._environment, umask=UMASK
+            (*tool.argv, *arguments),
+            deadline_seconds=seconds,
+            environment=self._environment,
+            keep_bytes=keep_bytes,
+            umask=UMASK,
         )
 
 

@@ -21,7 +21,6 @@ from hyperhive.runtimes.protocol import Probe, RuntimeTrouble, Spec
 from hyperhive.runtimes.runner import HOST_ENVIRONMENT, HOST_PATH
 
 _PROBE_SECONDS = 20.0
-IMAGES = Path("/var/lib/hyperhive/images")
 _log = structlog.get_logger(__name__)
 _PROGRAMS = ("systemd-nspawn", "machinectl", "systemctl", "journalctl")
 
@@ -44,11 +43,11 @@ class Nspawn(Booted):
         hive: str,
         program: Sequence[str] | None = None,
         image: Path | None = None,
-        images: Path = IMAGES,
+        images: Path | None = None,
     ) -> None:
         super().__init__(run_dir=run_dir, hive=hive, program=program)
         self._image = image
-        self._images = images
+        self._images = images or run_dir / "images"
         self._root: Path | None = None
         self._laying = asyncio.Lock()
         self._chosen: dict[str, int] = {}

@@ -87,7 +87,9 @@ def _digest(image: Path, place: Path) -> str | None:
         return None
     if not image.is_file():
         raise BadImage(f"nspawn.image is {image}; it has to be a system's root directory or a tarball of one")
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Each with this mode, which mkdir gives to the last one only.
+    for directory in (*reversed(place.parents), place):
+        directory.mkdir(mode=0o700, exist_ok=True)
     with image.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
