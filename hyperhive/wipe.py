@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import itertools
 import os
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 
@@ -16,6 +19,21 @@ from hyperhive import handles
 
 _CHANGED = (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 """What is answered of an entry that somebody has changed since it was seen; the next look sees what it is now."""
+
+
+T = TypeVar("T")
+
+
+async def apart(work: Callable[[Callable[[], bool]], T]) -> T:
+    """Do such work in a thread; who is cancelled has stopped it before this returns, so that nobody meets it later."""
+    stop = threading.Event()
+    working = asyncio.ensure_future(asyncio.to_thread(work, stop.is_set))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        stop.set()
+        await asyncio.gather(working, return_exceptions=True)
+        raise
 
 
 class WipeStopped(Exception):  # noqa: N818

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
+import functools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.wire import MANAGER, check_name
@@ -19,7 +20,7 @@ from hyperhive.runtimes.host import EGRESS_NAME
 from hyperhive.runtimes.protocol import Spec
 from hyperhive.sockets.agent import AgentSocket, Host
 from hyperhive.sockets.lines import LineServer, Protocol
-from hyperhive.wipe import wipe
+from hyperhive.wipe import apart, wipe
 
 
 class Homes:
@@ -159,7 +160,7 @@ class Homes:
         check_name(name)
         data, run = self._directories.data, self._directories.run
         for root, *path in ((data, "agents", name), (data, "applied", name), (run, "agents", name)):
-            await _wipe(root, *path)
+            await apart(functools.partial(_wipe, root, path))
 
 
 def _git_identity(name: str) -> dict[str, str]:
@@ -168,13 +169,5 @@ def _git_identity(name: str) -> dict[str, str]:
     return {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in who.items()}
 
 
-async def _wipe(root: Path, *path: str) -> None:
-    """Wipe a tree in a thread; one that is cancelled has stopped before it returns, so that nobody meets it later."""
-    stop = threading.Event()
-    work = asyncio.ensure_future(asyncio.to_thread(wipe, root, *path, stopped=stop.is_set))
-    try:
-        await asyncio.shield(work)
-    except asyncio.CancelledError:
-        stop.set()
-        await asyncio.gather(work, return_exceptions=True)
-        raise
+def _wipe(root: Path, path: Sequence[str], stopped: Callable[[], bool]) -> None:
+    wipe(root, *path, stopped=stopped)

@@ -43,6 +43,7 @@ class Images:
         self._hive = hive
         self._environment = environment
         self._building = asyncio.Lock()
+        self._sweeper = trees.Sweeper()
         self._settled = False
         """Whether nothing has come since the last look that could have left something behind."""
         self._bases: dict[str, Image] = {}
@@ -101,13 +102,14 @@ class Images:
         if self._settled:
             return
         place = await self._trees(tool)
-        if trees.others(place, {base.tree.name for base in self._bases.values()}):
+        if trees.untidy(place, {base.tree.name for base in self._bases.values()}):
             try:
                 async with trees.alone(place):
                     for image in stale(await self._listed(tool), base_tag(roots)):
                         await self._run(tool, "image", "rm", image)
                     named = {image["Id"] for image in await self._listed(tool) if image.get("Names")}
-                    self._settled = not await asyncio.to_thread(trees.discard, place, named)
+                    self._settled = not await asyncio.to_thread(trees.set_aside, place, named)
+                self._sweeper.sweep(place)
             except (RuntimeTrouble, OSError, ValueError) as error:
                 _log.warning("old_images_stay", directory=str(place), error=str(error))
         else:

@@ -50,6 +50,7 @@ class Nspawn(Booted):
         self._images = images or run_dir / "images"
         self._root: Path | None = None
         self._laying = asyncio.Lock()
+        self._sweeper = trees.Sweeper()
         self._chosen: dict[str, int] = {}
         self._probe: Probe | None = None
 
@@ -101,11 +102,12 @@ class Nspawn(Booted):
     async def _discard(self) -> None:
         """Remove the trees of former tarballs that no machine has mounted any more."""
         keep = {self._root.name} if self._root is not None and self._root.parent == self._images else set()
-        if not await asyncio.to_thread(trees.others, self._images, keep):
+        if not await asyncio.to_thread(trees.untidy, self._images, keep):
             return
         try:
             async with trees.alone(self._images):
-                await asyncio.to_thread(trees.discard, self._images, keep)
+                await asyncio.to_thread(trees.set_aside, self._images, keep)
+            self._sweeper.sweep(self._images)
         except OSError as error:
             # The machine runs all the same; the next start tries again.
             _log.warning("old_images_stay", directory=str(self._images), error=str(error))

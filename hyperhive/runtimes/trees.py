@@ -9,12 +9,15 @@ import asyncio
 import fcntl
 import os
 import re
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from hyperhive.wipe import wipe
+import structlog
 
+from hyperhive.wipe import apart, wipe
+
+_log = structlog.get_logger(__name__)
 _LOOK_SECONDS = 0.05
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _GONE = ".gone"
@@ -54,20 +57,50 @@ def others(place: Path, keep: Collection[str]) -> set[str]:
     return {name for name in names if _DIGEST.fullmatch(name) and name not in keep}
 
 
-def discard(place: Path, keep: Collection[str]) -> set[str]:
-    """Remove every tree but these and those that somebody has mounted, which are returned; for who is `alone` there.
+def untidy(place: Path, keep: Collection[str]) -> bool:
+    """Whether there is more than these trees: others, or what an earlier sweep has left of some."""
+    return bool(others(place, keep) or (place.is_dir() and _gone(place)))
 
-    What is removed has another name first, so that a half removed one is never taken for a whole one.
+
+def set_aside(place: Path, keep: Collection[str]) -> set[str]:
+    """Give up every tree but these and those that somebody has mounted, which are returned; for who is `alone` there.
+
+    What is given up has another name at once, so that a half removed tree is never taken for a whole one.
     """
-    for path in list(place.iterdir()):
-        if path.suffix == _GONE and _DIGEST.fullmatch(path.stem):
-            wipe(place, path.name)
     found = others(place, keep)
     used = mounted(found) if found else set()
     for name in found - used:
         (place / name).rename(place / f"{name}{_GONE}")
-        wipe(place, f"{name}{_GONE}")
     return used
+
+
+def sweep(place: Path, stopped: Callable[[], bool] = lambda: False) -> None:
+    """Remove what was given up; of a system that takes seconds. Raises `WipeStopped`; the next one goes on."""
+    while gone := _gone(place):
+        for path in gone:
+            wipe(place, path.name, stopped=stopped)
+
+
+class Sweeper:
+    """Sweeps a place while other work goes on; with the end of the daemon it stops, and the next one goes on."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+
+    def sweep(self, place: Path) -> None:
+        """Begin, where it is not under way."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._sweep(place))
+
+    async def _sweep(self, place: Path) -> None:
+        try:
+            await apart(lambda stopped: sweep(place, stopped))
+        except OSError as error:
+            _log.warning("old_images_stay", directory=str(place), error=str(error))
+
+
+def _gone(place: Path) -> list[Path]:
+    return [path for path in place.iterdir() if path.suffix == _GONE and _DIGEST.fullmatch(path.stem)]
 
 
 def mounted(names: Collection[str], proc: Path = Path("/proc")) -> set[str]:

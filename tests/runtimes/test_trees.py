@@ -6,7 +6,7 @@ import asyncio
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ import pytest
 from hyperhive.runtimes import files, trees
 from hyperhive.runtimes.images import stale
 from hyperhive.runtimes.oci import APPLIED_LABEL
+from hyperhive.wipe import WipeStopped
+from tests.runtimes.home import until
 
 ONE, TWO, THREE = ("1" * 64, "2" * 64, "3" * 64)
 
@@ -30,6 +32,13 @@ def tree(place: Path, name: str) -> Path:
 def inside(directory: Path) -> set[str]:
     """Return what lies in a directory."""
     return {path.name for path in directory.iterdir()}
+
+
+def discard(place: Path, keep: Collection[str]) -> set[str]:
+    """Give up the others, and remove them."""
+    used = trees.set_aside(place, keep)
+    trees.sweep(place)
+    return used
 
 
 @contextmanager
@@ -57,7 +66,7 @@ class TestDiscard:
         """Trees that are neither kept nor mounted go; what is no tree is left alone, a half removed one is not."""
         for name in (ONE, TWO, f"{THREE}.gone", f"{THREE}.part", "notes"):
             tree(tmp_path, name)
-        assert trees.discard(tmp_path, {TWO}) == set()
+        assert discard(tmp_path, {TWO}) == set()
         assert inside(tmp_path) == {TWO, f"{THREE}.part", "notes"}
 
     def test_what_is_mounted(self, tmp_path: Path) -> None:
@@ -65,9 +74,9 @@ class TestDiscard:
         tree(tmp_path, ONE)
         (tmp_path / "there").mkdir()
         with mounted(tmp_path / ONE, tmp_path / "there"):
-            assert trees.discard(tmp_path, ()) == {ONE}
+            assert discard(tmp_path, ()) == {ONE}
             assert (tmp_path / ONE / "usr/file").read_text() == ONE
-        assert trees.discard(tmp_path, ()) == set()
+        assert discard(tmp_path, ()) == set()
         assert not (tmp_path / ONE).exists()
 
     def test_links_are_not_followed(self, tmp_path: Path) -> None:
@@ -77,17 +86,41 @@ class TestDiscard:
         (tree(place, ONE) / "etc").symlink_to(treasure)
         (place / TWO).symlink_to(treasure)
         with pytest.raises(NotADirectoryError):
-            trees.discard(place, ())
+            discard(place, ())
         assert (treasure / "usr/file").exists()
         (place / f"{TWO}.gone").unlink(missing_ok=True)
         (place / TWO).unlink(missing_ok=True)
-        trees.discard(place, ())
+        discard(place, ())
         assert inside(place) == set()
         assert (treasure / "usr/file").exists()
 
     def test_no_place(self, tmp_path: Path) -> None:
         """Where nothing was ever laid out there are no others."""
         assert trees.others(tmp_path / "nowhere", ()) == set()
+        assert not trees.untidy(tmp_path / "nowhere", ())
+
+    def test_an_interrupted_sweep(self, tmp_path: Path) -> None:
+        """What is told to stop leaves a rest that counts as untidy, and the next one goes on with it."""
+        tree(tmp_path, ONE)
+        trees.set_aside(tmp_path, ())
+        with pytest.raises(WipeStopped):
+            trees.sweep(tmp_path, lambda: True)
+        assert trees.untidy(tmp_path, ())
+        trees.sweep(tmp_path)
+        assert not trees.untidy(tmp_path, ())
+
+    def test_beside_other_work(self, tmp_path: Path) -> None:
+        """A sweep of its own ends without anybody waiting for it."""
+        tree(tmp_path, ONE)
+        trees.set_aside(tmp_path, ())
+
+        async def story() -> None:
+            sweeper = trees.Sweeper()
+            sweeper.sweep(tmp_path)
+            sweeper.sweep(tmp_path)
+            await until(lambda: not trees.untidy(tmp_path, ()))
+
+        asyncio.run(story())
 
 
 def test_one_at_a_time(tmp_path: Path) -> None:
