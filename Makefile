@@ -56,7 +56,7 @@ wheel: $(VENV)/.runtime
 	@$(VENV)/bin/python -m hatchling build -t wheel -d dist
 
 bench: $(VENV)/.bench
-	@sh .ci/system-packages bubblewrap chromium git redis-server
+	@sh .ci/system-packages bubblewrap chromium git redis-server podman runc catatonit mmdebstrap systemd-container
 	@$(VENV)/bin/python -m bench $(BENCH)
 
 lock: $(VENV)/.dev

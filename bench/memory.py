@@ -82,9 +82,16 @@ def wait_for_recv(listener: socket.socket) -> None:
     """Say yes to whatever a harness asks before it asks for mail."""
     connection, _ = listener.accept()
     connection.settimeout(DEADLINE_SECONDS)
-    with connection, connection.makefile("rb") as lines:
+    with connection:
+        until_recv(connection)
+
+
+def until_recv(connection: socket.socket) -> None:
+    """Answer one harness until it asks for mail, and leave that unanswered, as a host with nothing to say does."""
+    with connection.makefile("rb") as lines:
         while (request := wire.decode(lines.readline()))["cmd"] != "recv":
-            connection.sendall(wire.encode({"ok": True, "id": request["id"]}))
+            if request["cmd"] != "control":
+                connection.sendall(wire.encode({"ok": True, "id": request["id"]}))
 
 
 def main() -> None:
