@@ -17,6 +17,8 @@ ANTHROPIC = ("api.anthropic.com", "platform.claude.com")
 """What `claude` needs where no other server is configured: the Messages API; logging in, and keeping a login fresh."""
 
 _NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*")
+_MAX_NAME = 253
+"""RFC 1035, as text: what is longer is in no resolver, and should be in no fact."""
 _EMBEDDING = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
 """IPv6 that a gateway turns into IPv4 (RFC 6052, RFC 8215), whatever stands in its last four bytes."""
 
@@ -52,7 +54,8 @@ def target_of(text: str, default_port: int | None = None) -> Target:
     except ValueError:
         raise BadTarget(f"{text[:100]!r} is no host and port") from None
     rest = parts.path or parts.query or parts.fragment or "@" in text or not text.isprintable()
-    if port is None or rest or not (_NAME.fullmatch(host) or _is_address(host)):
+    named = len(host) <= _MAX_NAME and _NAME.fullmatch(host)
+    if port is None or rest or not (named or _is_address(host)):
         raise BadTarget(f"{text[:100]!r} is no host and port")
     return Target(host, port)
 

@@ -29,8 +29,10 @@ CONNECT_SECONDS = 20.0
 MAX_ADDRESSES = 4
 """Of one name that are tried."""
 CHUNK_BYTES = 65_536
-RESOLVERS = 4
+RESOLVERS = 16
 """Threads of its own: a name whose servers do not answer must not hold up the daemon's other work."""
+LOOKUPS = 2
+"""Of one agent, at once: nor should they hold up the other agents, whom it could keep from the model so."""
 
 _REASONS = {400: "Bad Request", 403: "Forbidden", 502: "Bad Gateway", 503: "Service Unavailable"}
 
@@ -60,6 +62,7 @@ class Proxy:
         self._resolve = resolve or addresses
         self._servers: dict[str, asyncio.Server] = {}
         self._open: dict[str, set[asyncio.Task[None]]] = {}
+        self._lookups: dict[str, asyncio.Semaphore] = {}
         self._resolvers = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="egress-resolve")
 
     async def open(self, name: str, path: Path) -> None:
@@ -142,7 +145,7 @@ class Proxy:
         trusted = target in model.targets
         if not trusted and not allows(self._policy(name), target):
             raise self._refused(name, target, "it is not among the hosts that this agent may reach")
-        found = await self._addresses(target)
+        found = await self._addresses(name, target)
         if not (trusted and model.named):
             found = [address for address in found if is_outside(address)]
             if not found:
@@ -153,11 +156,23 @@ class Proxy:
         self._blocked(name, target)
         return _No(403, f"hyperhive lets nothing through to {target}: {why}. The manager can ask for it.")
 
-    async def _addresses(self, target: Target) -> list[str]:
+    async def _addresses(self, name: str, target: Target) -> list[str]:
         loop = asyncio.get_running_loop()
+        slots = self._lookups.setdefault(name, asyncio.Semaphore(LOOKUPS))
+
+        def ended(lookup: asyncio.Future[list[str]]) -> None:
+            slots.release()
+            # Who asked may be gone.
+            if not lookup.cancelled():
+                lookup.exception()
+
         try:
             async with asyncio.timeout(RESOLVE_SECONDS):
-                return await loop.run_in_executor(self._resolvers, self._resolve, target)
+                await slots.acquire()
+                lookup = loop.run_in_executor(self._resolvers, self._resolve, target)
+                lookup.add_done_callback(ended)
+                # A thread cannot be called back, and its slot is taken for as long as it looks.
+                return await asyncio.shield(lookup)
         except (OSError, UnicodeError, TimeoutError) as error:
             raise _No(502, f"{target.host} is not found: {error or 'no answer in time'}") from None
 

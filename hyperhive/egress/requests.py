@@ -12,6 +12,10 @@ from hyperhive.egress.policy import BadTarget, Target, target_of
 MAX_HEAD_BYTES = 32_768
 
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
+_WHERE = re.compile(r"[\x21-\x7e]+")
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
+"""A field line (RFC 9112, section 5): with a blank before its colon, a fold, or another kind of line end it would be one
+thing to us and another to the server."""
 _OURS = ("proxy-", "connection:", "keep-alive:", "host:")
 """Headers that are for the proxy, or that it writes itself."""
 
@@ -38,6 +42,11 @@ def parse(head: bytes) -> ProxyRequest:
         raise BadRequest("this is a proxy: CONNECT host:port, or an absolute http:// address") from None
     if not _METHOD.fullmatch(method) or version not in {"HTTP/1.0", "HTTP/1.1"}:
         raise BadRequest("the request line is no HTTP/1.1")
+    if not _WHERE.fullmatch(where):
+        raise BadRequest("an address has printable ASCII characters alone, and others as %XX")
+    for header in headers:
+        if not _HEADER.fullmatch(header):
+            raise BadRequest(f"{header[:100]!r} is no header: NAME: VALUE, on one line")
     try:
         if method == "CONNECT":
             return ProxyRequest(target=target_of(where), tunnel=True)

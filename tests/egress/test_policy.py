@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from hyperhive.egress.policy import BadTarget, Target, allows, is_outside, model_of, target_of
+from hyperhive.egress.proxy import addresses
 from hyperhive.runtimes.confinement import Egress, EgressPolicy, InvalidConfinement
 
 LISTED = Egress(policy=EgressPolicy.ALLOWLIST, hosts=("docs.example.org", "*.github.com", "example.org:8080"))
@@ -78,12 +79,36 @@ def test_own_address() -> None:
         "[::1:443",
         "p\ny:443",
         "docs.example.org:443#x",
+        "docs.example.org:44\u0663",
+        "docs.ex\u0430mple.org:443",
+        "docs.example.org\0:443",
+        "docs.example.org\0.evil.com:443",
+        "docs.example.org%00:443",
+        "docs.example.org\\.evil.com:443",
+        "docs..example.org:443",
+        ".docs.example.org:443",
+        "*.github.com:443",
+        "-x.example.org:443",
+        f"{'a' * 64}.example.org:443",
+        f"{'a.' * 130}org:443",
+        "x" * 30_000 + ":443",
     ],
+    ids=lambda text: ascii(text)[:40],
 )
 def test_no_target(text: str) -> None:
     """What names no host and port is refused."""
     with pytest.raises(BadTarget):
         target_of(text)
+
+
+@pytest.mark.parametrize("host", ["2130706433", "0x7f000001", "017700000001", "127.1", "0", "[::ffff:7f00:1]"])
+def test_other_spellings_of_addresses(host: str) -> None:
+    """Whatever way an address of this host is written, where it leads is known before anybody connects."""
+    target = target_of(f"{host}:443")
+    found = addresses(target)
+    assert found
+    assert not any(is_outside(address) for address in found)
+    assert not allows(LISTED, target)
 
 
 def test_targets_are_one_spelling() -> None:
