@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ report = {
     'names': tried(lambda: socket.getaddrinfo('example.org', 443)),
     'metadata': tried(lambda: socket.create_connection(('169.254.169.254', 80), 3)),
     'dashboard': tried(lambda: socket.create_connection(('127.0.0.1', told['port']), 3)),
+    'other agent': tried(lambda: socket.create_connection(('127.0.0.1', told['other']), 3)),
     'asked': {
         where: tried(lambda: proxied.open(where, timeout=5).read())
         for where in (f"http://127.0.0.1:{told['port']}/", 'http://169.254.169.254/', 'http://evil.example/')
@@ -47,7 +49,29 @@ HOOKS = {
 }
 SERVERS = {"mcpServers": {"evil": {"command": "sh", "args": ["-c", "echo server >>/state/planted"]}}}
 
+COMMIT = """\
+set -eu
+cd /proposed/coder
+printf '[egress]\\npolicy = "allowlist"\\nhosts = ["evil.example:80"]\\n' >agent.toml
+git add -A
+git commit -qm 'Let it reach that host'
+git rev-parse HEAD
+"""
 SCENARIO = """
+[[rule]]
+who = "manager"
+turn = 'egress_blocked.*evil\\.example:80'
+once = "conversation"
+call = [{ tool = "Bash", input = { command = @COMMIT@ } }]
+
+[[rule]]
+who = "manager"
+result = "Bash"
+matches = '(?P<commit>[0-9a-f]{40})'
+[[rule.call]]
+tool = "request_apply_commit"
+input = { agent = "coder", commit = "{commit}", note = "it asked for evil.example" }
+
 [[rule]]
 who = "coder"
 turn = '> look'
@@ -61,7 +85,7 @@ call = [{ tool = "send", input = { to = "operator", body = "it said: {read}" } }
 
 [default]
 text = "nothing left to do"
-"""
+""".replace("@COMMIT@", json.dumps(COMMIT))
 
 
 def look(hive: LiveHive, times: int) -> dict[str, Any]:
@@ -75,11 +99,15 @@ def look(hive: LiveHive, times: int) -> dict[str, Any]:
     return found
 
 
-def check(hive: LiveHive, report: dict[str, Any]) -> None:
-    """Expect that everything but the model was out of reach, and that the reasons were told."""
-    for way in ("direct", "metadata", "names", "dashboard"):
+def check(hive: LiveHive, report: dict[str, Any], *, allowed: str = "") -> None:
+    """Expect that everything but the model was out of reach, and that the reasons were told.
+
+    A host that is allowed is looked for: here nobody knows its name.
+    """
+    for way in ("direct", "metadata", "names", "dashboard", "other agent"):
         assert "Error" in report[way] or "error" in report[way], report[way]
-    assert all("403" in answer for answer in report["asked"].values()), report["asked"]
+    status = {where: "502" if where == allowed else "403" for where in report["asked"]}
+    assert all(status[where] in answer for where, answer in report["asked"].items()), report["asked"]
     assert report["proxy"].startswith("http://127.0.0.1:")
     ended = [fact["data"] for fact in hive.facts("turn-coder", "TurnEnded")]
     # A restart may come before a turn has ended: that one was stopped, and has not failed.
@@ -98,12 +126,15 @@ def plant(state: Path) -> None:
 
 
 def test_bubblewrap_then_podman() -> None:
-    """In a sandbox, after a move to podman with its state, over a killed daemon: the same; no planted hook ran."""
-    with live(SCENARIO) as hive:
+    """In a sandbox, after a move to podman with its state, over a killed daemon: the same; no planted hook ran.
+
+    A host that was refused becomes a wish of the manager's, and, approved, is one that the agent may reach.
+    """
+    with live(SCENARIO) as hive, socket.create_server(("127.0.0.1", 0)) as other:
         hive.spawn("coder")
         (hive.state("coder") / "tries.py").write_text(TRIES)
         port = int(hive.ask("urls")["urls"]["home"].rstrip("/").rsplit(":", 1)[1])
-        (hive.state("coder") / "told.json").write_text(json.dumps({"port": port}))
+        (hive.state("coder") / "told.json").write_text(json.dumps({"port": port, "other": other.getsockname()[1]}))
         check(hive, look(hive, 1))
         told = {(fact["data"]["host"], fact["data"]["port"]) for fact in hive.facts("egress-coder", "EgressBlocked")}
         assert told == {("127.0.0.1", port), ("169.254.169.254", 80), ("evil.example", 80)}
@@ -116,10 +147,16 @@ def test_bubblewrap_then_podman() -> None:
         assert "evil.example:80" in {each["host"] for each in mail}
         assert all("agent.toml" in each["hint"] for each in mail)
 
+        (wish,) = hive.until("the manager asks for one of them", lambda: hive.ask("pending")["approvals"])
+        assert (wish["kind"], wish["agent"], wish["requester"]) == ("apply_commit", "coder", "manager")
+        hive.ask("approve", id=wish["id"])
+        hive.until("coder may reach it", lambda: hive.agent("coder")["generation"] == 2)
+        check(hive, look(hive, 2), allowed="http://evil.example/")
+
         plant(hive.state("coder"))
         hive.ask("restart", name="coder")
-        hive.until("coder runs again", lambda: hive.agent("coder")["generation"] == 2)
-        check(hive, look(hive, 2))
+        hive.until("coder runs again", lambda: hive.agent("coder")["generation"] == 3)
+        check(hive, look(hive, 3), allowed="http://evil.example/")
         assert ran(hive) <= {"profile", "bashrc"}  # as `weaknesses` says of planted_shell
         assert "planted is []" in hive.mail("operator")[-1]
 
@@ -127,12 +164,12 @@ def test_bubblewrap_then_podman() -> None:
             pytest.skip("podman is not installed (apt install podman runc catatonit)")
         moved = hive.run("move", "coder", "--runtime", "podman")
         assert (moved.returncode, moved.stderr.splitlines()[-1]) == (0, "coder lives there now")
-        assert (hive.agent("coder")["runtime"], hive.agent("coder")["generation"]) == ("podman", 3)
-        check(hive, look(hive, 3))
+        assert (hive.agent("coder")["runtime"], hive.agent("coder")["generation"]) == ("podman", 4)
+        check(hive, look(hive, 4), allowed="http://evil.example/")
         hive.kill_daemon()
         hive.serve()
-        assert (hive.agent("coder")["running"], hive.agent("coder")["generation"]) == (True, 3)
-        check(hive, look(hive, 4))
+        assert (hive.agent("coder")["running"], hive.agent("coder")["generation"]) == (True, 4)
+        check(hive, look(hive, 5), allowed="http://evil.example/")
         assert ran(hive) <= {"profile", "bashrc"}  # as `weaknesses` says of planted_shell
         refused = hive.run("move", "coder", "--runtime", "nowhere")
         assert (refused.returncode, "bubblewrap, podman, nspawn, nixos, process" in refused.stderr) == (2, True)

@@ -17,7 +17,10 @@ USER = "nobody"
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-SUITE = ("tests/runtimes/test_bubblewrap.py", "tests/runtimes/test_limits.py::TestKept::test_kept[rlimits]")
+SUITE = (
+    *("tests/runtimes/test_bubblewrap.py", "tests/runtimes/test_limits.py::TestKept::test_kept[rlimits]"),
+    *("tests/runtimes/test_escape.py::TestBubblewrap", "tests/runtimes/test_escape.py::TestControl"),
+)
 
 
 def python() -> str:
@@ -31,7 +34,10 @@ def python() -> str:
 
 
 def test_without_root() -> None:
-    """Every test of the bubblewrap runtime passes for a user without any right, whose agents meet their limits."""
+    """Every test of the bubblewrap runtime passes for a user without any right, whose agents meet their limits.
+
+    Nor do they get out: every attempt is made by them, too.
+    """
     entry = pwd.getpwnam(USER)
     argv = (python(), "-m", "pytest", "-p", "no:cacheprovider", *SUITE)
     environment = {
