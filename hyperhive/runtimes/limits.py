@@ -41,6 +41,8 @@ class Kind(enum.Enum):
 
 _ROOTS = ", nor is the number of tasks, since the daemon is root"
 """The kernel counts no processes of root's, also where they are another user's inside (RLIMIT_NPROC, getrlimit(2))."""
+_TIMELESS = "; processor time is not limited, since this user's systemd was not given the controller cpu"
+_ENDS = " (this systemd ends an agent as a whole when one of its programs takes too much memory)"
 
 
 @attrs.frozen(kw_only=True)
@@ -53,6 +55,12 @@ class Way:
     groups: Mapping[str, Path] = attrs.field(factory=dict)
     program: str | None = None
     """systemd-run, or prlimit."""
+    policy: bool = False
+    """Whether a scope may say what becomes of it when the kernel kills one of its processes for want of memory."""
+    goes_on: bool = True
+    """Whether an agent lives on then."""
+    time: bool = True
+    """Whether a scope can limit processor time: to a user's systemd that may not have been given."""
 
     @property
     def counts_tasks(self) -> bool:
@@ -62,7 +70,8 @@ class Way:
     @property
     def detail(self) -> str:
         """Say how limits are kept, and which are not."""
-        return self.kind.value if self.counts_tasks else f"{self.kind.value}{_ROOTS}"
+        unless = ((self.counts_tasks, _ROOTS), (self.time, _TIMELESS), (self.goes_on, _ENDS))
+        return self.kind.value + "".join(said for held, said in unless if not held)
 
 
 async def find(hive: str) -> Way:
@@ -79,6 +88,7 @@ def scope_argv(way: Way, unit: str, limits: Limits) -> tuple[str, ...]:
     memory, cpu, tasks = limits.memory_bytes, limits.cpu_percent, limits.tasks
     return (
         *(way.program, *(("--user",) if way.user else ()), "--scope", "--quiet", "--collect", f"--unit={unit}"),
+        *(("--property=OOMPolicy=continue",) if memory and way.policy else ()),
         *((f"--property=MemoryMax={memory}", "--property=MemorySwapMax=0") if memory else ()),
         *((f"--property=CPUQuota={cpu}%",) if cpu else ()),
         *((f"--property=TasksMax={tasks}",) if tasks else ()),
@@ -157,25 +167,32 @@ async def _scope() -> Way | None:
     program = shutil.which("systemd-run", path=runner.HOST_PATH)
     if program is None or not SYSTEMD.is_dir():  # noqa: ASYNC240 - in memory
         return None
-    user = os.geteuid() != 0
-    way = Way(kind=Kind.SCOPE, user=user, program=program)
-    # A name of its own: the scope of a trial that has just ended is still there for a moment.
-    argv = (*scope_argv(way, f"hyperhive-trial-{secrets.token_hex(6)}", _LEAST), "cat", "/proc/self/cgroup")
-    try:
-        said = await runner.check(argv, deadline_seconds=_TRIAL_SECONDS, environment=environment(way))
-    except (RuntimeFailed, RuntimeTimeout):
-        return None
-    return way if not user or _delegated(said.text) else None
+    unified = (CGROUPS / "cgroup.controllers").exists()
+    for policy in (True, False):
+        # An older systemd knows none for a scope, and ends it as a whole where it hears of it: by cgroup v2.
+        goes_on = policy or not unified
+        way = Way(kind=Kind.SCOPE, user=os.geteuid() != 0, program=program, policy=policy, goes_on=goes_on)
+        # A name of its own: the scope of a trial that has just ended is still there for a moment.
+        argv = (*scope_argv(way, f"hyperhive-trial-{secrets.token_hex(6)}", _LEAST), "cat", "/proc/self/cgroup")
+        try:
+            said = await runner.check(argv, deadline_seconds=_TRIAL_SECONDS, environment=environment(way))
+        except (RuntimeFailed, RuntimeTimeout):
+            continue
+        if not way.user:
+            return way
+        given = _delegated(said.text)
+        return attrs.evolve(way, time="cpu" in given) if given >= {"memory", "pids"} else None
+    return None
 
 
-def _delegated(said: str) -> bool:
-    """Whether a user's scope had the controllers; systemd says nothing where it has not."""
+def _delegated(said: str) -> set[str]:
+    """Return the controllers that a user's scope had; systemd says nothing where one was missing."""
     path = next((line.split("::", 1)[1] for line in said.splitlines() if line.startswith("0::")), "")
     above = CGROUPS / Path(path).parent.relative_to("/") if path else CGROUPS
     try:
-        return {"memory", "pids"} <= set((above / "cgroup.subtree_control").read_text().split())
+        return set((above / "cgroup.subtree_control").read_text().split())
     except OSError:
-        return False
+        return set()
 
 
 def environment(way: Way) -> dict[str, str]:

@@ -12,12 +12,13 @@ from hyperhive.runtimes import limits
 from hyperhive.runtimes.bubblewrap import Bubblewrap
 from hyperhive.runtimes.confinement import Limits
 from hyperhive.runtimes.limits import Kind, Way
-from hyperhive.runtimes.protocol import Probe
-from tests.runtimes.home import home, started, until
+from hyperhive.runtimes.protocol import Probe, Spec
+from tests.runtimes.home import Home, home, started, stopped, until
 
 FACTORY = "hyperhive.runtimes.bubblewrap:Bubblewrap"
 ALL = Limits(memory_bytes=1 << 30, cpu_percent=150, tasks=64)
 NONE = Limits()
+ENDS = "(this systemd ends an agent as a whole when one of its programs takes too much memory)"
 MEMORY = "--property=MemoryMax=1073741824 --property=MemorySwapMax=0"
 GREEDY = """
 import os, signal, subprocess, sys
@@ -52,6 +53,20 @@ class TestWords:
         own = "--user " if user else ""
         words = f"/bin/systemd-run {own}--scope --quiet --collect --unit=u {said}--"
         assert " ".join(limits.scope_argv(way, "u", asked)) == words
+
+    def test_scope_goes_on(self) -> None:
+        """Where a scope may say so it lives on when one of its programs took too much memory."""
+        way = Way(kind=Kind.SCOPE, program="/bin/systemd-run", policy=True)
+        words = f"/bin/systemd-run --scope --quiet --collect --unit=u --property=OOMPolicy=continue {MEMORY} --"
+        assert " ".join(limits.scope_argv(way, "u", Limits(memory_bytes=1 << 30))) == words
+        assert "OOMPolicy" not in " ".join(limits.scope_argv(way, "u", Limits(tasks=64)))
+
+    def test_said(self) -> None:
+        """Where a scope may not, and systemd hears of it, that is said."""
+        way = Way(kind=Kind.SCOPE, program="/bin/systemd-run", goes_on=False)
+        assert way.detail == f"{Kind.SCOPE.value} {ENDS}"
+        assert Way(kind=Kind.SCOPE, program="/bin/systemd-run").detail == Kind.SCOPE.value
+        assert "the controller cpu" in Way(kind=Kind.SCOPE, user=True, time=False, program="/bin/systemd-run").detail
 
     @pytest.mark.parametrize(
         ("way", "asked", "said"),
@@ -119,9 +134,15 @@ class TestKept:
         return way
 
     def test_kept(self, way: Way) -> None:
-        """Who starts too many processes is refused, who takes too much memory ends, and the agent itself goes on."""
+        """Who starts too many processes is refused, who takes too much memory ends, and the agent itself goes on.
+
+        Unless the way says that it does not.
+        """
         with home(FACTORY) as place:
             spec = place.spec(GREEDY + IDLE, limits=Limits(memory_bytes=200 << 20, cpu_percent=40, tasks=40))
+            if not way.goes_on:
+                asyncio.run(self.ends(place, spec))
+                return
             container = asyncio.run(started(place.runtime(), spec))
             processes, status, said = (spec.state / "seen").read_text().split()
             assert container.running
@@ -129,20 +150,37 @@ class TestKept:
             assert ("number of tasks" in way.detail) is not way.counts_tasks
             assert (int(status), said) == ((1, "True") if way.kind is Kind.RLIMITS else (-9, "False"))
 
+    async def ends(self, place: Home, spec: Spec) -> None:
+        """Expect that the agent has ended, and is seen to have."""
+        runtime = place.runtime()
+        await runtime.create(spec)
+        await runtime.start(spec.name)
+        assert not (await stopped(runtime, spec.name)).running
+
     def test_processor(self, way: Way) -> None:
         """A busy agent is held back by the kernel where its processor time is limited."""
-        if "cpu" not in way.groups:
+        if way.kind is Kind.RLIMITS:
             pytest.skip(f"no processor time is limited here, which it says: {way.detail}")
         with home(FACTORY) as place:
             spec = place.spec("open('runs', 'w').close()\n" + BUSY, limits=Limits(cpu_percent=20))
 
             async def story() -> None:
-                runtime = place.runtime()
-                await started(runtime, spec)
-                (group,) = limits.groups(way, place.hive, spec.container, spec.limits)
-                await until(lambda: _throttled(group) > 2)
+                container = await started(place.runtime(), spec)
+                assert container.pid
+                await until(lambda: _throttled(_group(container.pid)) > 2)
 
             asyncio.run(story())
+
+
+def _group(pid: int | None) -> Path:
+    """Return the cgroup that keeps a process's time, as it is mounted here."""
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        number, controllers, path = line.split(":", 2)
+        if number == "0" and (limits.CGROUPS / "cgroup.controllers").exists():
+            return limits.CGROUPS / path.lstrip("/")
+        if "cpu" in controllers.split(","):
+            return limits.CGROUPS / "cpu" / path.lstrip("/")
+    raise AssertionError(f"process {pid} is in no group of the controller cpu")
 
 
 def _throttled(group: Path) -> int:
