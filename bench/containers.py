@@ -173,7 +173,7 @@ def there(name: str) -> None:
     if reason := reason_against():
         note(f"{name} does not work here, and no host is booted to measure it: {reason}")
         return
-    with booted(shown=list(dict.fromkeys((REPOSITORY, *host.python().trees)))) as made:
+    with booted(shown={path: path for path in (REPOSITORY, *host.python().trees)}) as made:
         argv = ("env", "-C", str(REPOSITORY), sys.executable, "-B", "-m", "bench.containers", name)
         print(made.said(*argv).rstrip(), flush=True)
         note(f"({name} was measured on a Debian booted for it in a container of this machine)")

@@ -80,7 +80,12 @@ in
     boot.enableContainers = true;
 
     # What is made in there has its group: host.sock.
-    systemd.tmpfiles.rules = [ "d /run/hyperhive 2750 root hive-admin -" ];
+    # The others are made by nixos-container, which the unit below keeps from making directories there.
+    systemd.tmpfiles.rules = [
+      "d /run/hyperhive 2750 root hive-admin -"
+      "d /etc/nixos-containers 0755 root root -"
+      "d /var/lib/nixos-containers 0700 root root -"
+    ];
 
     systemd.services.hyperhive = {
       description = "hyperhive, a supervisor of Claude agents";
@@ -110,6 +115,9 @@ in
         KillMode = "process";
         StateDirectory = "hyperhive";
         StateDirectoryMode = "0700";
+        # Of Nix, which may not write to root's home.
+        CacheDirectory = "hyperhive";
+        CacheDirectoryMode = "0700";
         # To read the journals of its agents' containers.
         SupplementaryGroups = [ "systemd-journal" ];
         UMask = "0077";
@@ -118,8 +126,8 @@ in
         ReadWritePaths = [
           "/run"
           "-/var/lib/containers"
-          "-/etc/nixos-containers"
-          "-/var/lib/nixos-containers"
+          "/etc/nixos-containers"
+          "/var/lib/nixos-containers"
           "/nix/var/nix"
         ];
         PrivateTmp = true;

@@ -14,7 +14,7 @@ MAX_HEAD_BYTES = 32_768
 _METHOD = re.compile(r"[A-Z][A-Z-]{0,31}")
 _WHERE = re.compile(r"[\x21-\x7e]+")
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
-"""A field line (RFC 9112, section 5): with a blank before its colon, a fold, or another kind of line end it would be one
+"""A field line (RFC 9112, section 5): with a blank before its colon, a fold, or another line end it would be one
 thing to us and another to the server."""
 _OURS = ("proxy-", "connection:", "keep-alive:", "host:")
 """Headers that are for the proxy, or that it writes itself."""

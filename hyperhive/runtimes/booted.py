@@ -49,6 +49,7 @@ class Booted(abc.ABC):
     isolated: bool
     template: str
     """The host's unit of a machine, with %s for its name."""
+    start_seconds = START_SECONDS
 
     def __init__(self, *, run_dir: Path, hive: str, program: Sequence[str] | None = None) -> None:
         self._run_dir = run_dir
@@ -262,13 +263,13 @@ class Booted(abc.ABC):
         await systemd.attempt(("systemctl", "reset-failed", unit))
         systemd.trim(unit)
         try:
-            await runner.check(self._start_argv(spec.name), deadline_seconds=START_SECONDS)
+            await runner.check(self._start_argv(spec.name), deadline_seconds=self.start_seconds)
         except RuntimeFailed as error:
             raise RuntimeFailed(self._harness, error.status, await self._words(spec, offset, error.output)) from error
         await self._program_runs(spec, at, offset)
 
     async def _program_runs(self, spec: Spec, at: dt.datetime, offset: int) -> None:
-        async for _ in _looks(START_SECONDS):
+        async for _ in _looks(self.start_seconds):
             unit = await self._unit(spec.name)
             if not unit.busy:
                 break
@@ -277,7 +278,7 @@ class Booted(abc.ABC):
                 if self._program(unit.main_pid) is not None:
                     return
         else:
-            raise RuntimeTimeout(f"the program of {spec.container} did not run", deadline_seconds=START_SECONDS)
+            raise RuntimeTimeout(f"the program of {spec.container} did not run", deadline_seconds=self.start_seconds)
         status = _exit_status(self._places(spec.name).exit)
         if status != 0:
             raise RuntimeFailed(self._harness, status, await self._words(spec, offset, ""))

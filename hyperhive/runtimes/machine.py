@@ -61,6 +61,11 @@ class Places:
         return self.directory / "flake"
 
     @property
+    def pending(self) -> Path:
+        """The file that is there while its next start has another system than it runs."""
+        return self.directory / "pending"
+
+    @property
     def output(self) -> Path:
         """The FIFO between its program and the relay."""
         return self.directory / "output"

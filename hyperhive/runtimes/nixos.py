@@ -30,6 +30,7 @@ class Nixos(Booted):
     name = "nixos"
     isolated = True
     template = "container@%s.service"
+    start_seconds = 90.0
 
     confs = nixos_build.CONFS
 
@@ -58,16 +59,20 @@ class Nixos(Booted):
         """Build the system; where that fails, the container keeps the one that it has, and runs on."""
         async with self._alone(spec.name):
             flake = await asyncio.to_thread(self._lay_flake, spec)
-            await runner.check(nixos_build.build_argv(flake), deadline_seconds=BUILD_SECONDS)
+            await self._nix(spec.name, nixos_build.build_argv(flake))
 
     async def create(self, spec: Spec) -> None:
-        """Give the container the system that was built, or make one that has it."""
+        """Give the container the system that was built, or make one that has it; a running one takes it when it ends.
+
+        `nixos-container update` would switch a running one to it at once, under its agent.
+        """
         async with self._alone(spec.name):
             self._check(spec)
             flake = await asyncio.to_thread(self._lay_flake, spec)
-            listed = await runner.check(nixos_build.LIST, deadline_seconds=systemd.LOOK_SECONDS)
-            make = nixos_build.update_argv if spec.container in listed.text.split() else nixos_build.create_argv
-            await runner.check(make(spec.name, flake), deadline_seconds=BUILD_SECONDS)
+            if (await self._unit(spec.name)).busy:
+                self._places(spec.name).pending.touch()
+            else:
+                await self._give(spec, flake)
             self._records.prepare()
             before = self._records.read(spec.name)
             self._records.write(Record(spec=spec, run=before.run if before else None))
@@ -77,8 +82,7 @@ class Nixos(Booted):
         async with self._alone(name):
             if (await self._unit(name)).busy:
                 raise StillRunning(name)
-            listed = await runner.check(nixos_build.LIST, deadline_seconds=systemd.LOOK_SECONDS)
-            if f"h-{name}" in listed.text.split():
+            if f"h-{name}" in await self._listed():
                 await runner.check(nixos_build.act_argv("destroy", name), deadline_seconds=systemd.ACT_SECONDS)
         await super().remove(name)
 
@@ -91,6 +95,32 @@ class Nixos(Booted):
             spec.name, host.way_out_argv(spec, argv), {**self._environment(spec), **(environment or {})}
         )
 
+    async def _listed(self) -> list[str]:
+        listed = await runner.check(nixos_build.LIST, deadline_seconds=systemd.LOOK_SECONDS)
+        return listed.text.split()
+
+    async def _give(self, spec: Spec, flake: Path) -> None:
+        """Build what is not built, and make it the container's; one that does not run is changed, and nothing else."""
+        if spec.container in await self._listed():
+            make = nixos_build.update_argv
+        elif len(spec.container) <= nixos_build.MAX_CREATED:
+            make = nixos_build.create_argv
+        else:
+            await asyncio.to_thread(self._lay_conf, spec)
+            make = nixos_build.update_argv
+        await self._nix(spec.name, make(spec.name, flake))
+        self._places(spec.name).pending.unlink(missing_ok=True)
+
+    async def _nix(self, name: str, argv: Sequence[str]) -> None:
+        # In a directory of its own: `nixos-container` leaves what it builds beside it for a moment, as `.tmp`.
+        cache = Path(os.environ.get("CACHE_DIRECTORY", self._run_dir / "cache"))
+        await runner.check(
+            argv,
+            deadline_seconds=BUILD_SECONDS,
+            environment=nixos_build.environment(cache),
+            directory=self._places(name).directory,
+        )
+
     def _start_argv(self, name: str) -> tuple[str, ...]:
         return nixos_build.act_argv("start", name)
 
@@ -99,6 +129,8 @@ class Nixos(Booted):
 
     async def _furnish(self, spec: Spec) -> str:
         places = self._places(spec.name)
+        if places.pending.exists():
+            await self._give(spec, places.flake)
         await asyncio.to_thread(self._write, spec)
         return nixos_build.dropin(spec, places, owner=(os.geteuid(), os.getegid()))
 
@@ -112,8 +144,15 @@ class Nixos(Booted):
             os.mkfifo(places.output, 0o600)
         os.chown(places.output, sandbox.UID, sandbox.UID)
         acl.admit(spec.socket_dir, sandbox.UID)
-        conf = self.confs / f"{spec.container}.conf"
-        systemd.lay(conf, nixos_build.conf(spec, places, places.flake))
+        self._lay_conf(spec)
+
+    def _lay_conf(self, spec: Spec) -> None:
+        places = self._places(spec.name)
+        systemd.lay(self.confs / f"{spec.container}.conf", nixos_build.conf(spec, places, places.flake))
+        profile = nixos_build.PROFILES / spec.container
+        # Nobody else of the host may look for users of the same numbers there.
+        profile.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        profile.mkdir(mode=0o755, exist_ok=True)
 
     def _lay_flake(self, spec: Spec) -> Path:
         """Write what Nix then copies into its store, where everybody can read it."""

@@ -7,17 +7,21 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hyperhive.runtimes import idmap, unit_text
+from hyperhive.runtimes import idmap, runner, unit_text
 from hyperhive.runtimes.confinement import EgressPolicy
 from hyperhive.runtimes.keeper import SHELL
 from hyperhive.runtimes.machine import EXIT, OUTPUT, Places, escaped, limits, owned, relay_of
 from hyperhive.runtimes.protocol import Spec, container_name
-from hyperhive.runtimes.sandbox import SOCKET_DIR, UID, USER
+from hyperhive.runtimes.sandbox import SOCKET_DIR, UID
 
 CONFS = Path("/etc/nixos-containers")
 """Where `nixos-container` keeps what the host's unit of a container reads (NixOS 22.05 and later)."""
 LIST = ("nixos-container", "list")
 NIX = ("nix", "--extra-experimental-features", "nix-command flakes")
+PROFILES = Path("/nix/var/nix/profiles/per-container")
+"""Where each container's systems are, by its name."""
+MAX_CREATED = 11
+"""Characters of a name that `nixos-container create` takes: a longer one could not name a link, which ours have not."""
 
 
 def build_argv(flake: Path) -> tuple[str, ...]:
@@ -25,14 +29,23 @@ def build_argv(flake: Path) -> tuple[str, ...]:
     return (*NIX, "build", "--no-link", "--no-write-lock-file", _reference(flake) + _SYSTEM)
 
 
+def environment(cache: Path) -> dict[str, str]:
+    """Return what Nix gets, also where `nixos-container` runs it, which says nothing of features.
+
+    The daemon's unit may write neither to root's home nor to the store: Nix's own daemon builds.
+    """
+    features = "extra-experimental-features = nix-command flakes"
+    return {**runner.HOST_ENVIRONMENT, "NIX_CONFIG": features, "NIX_REMOTE": "daemon", "XDG_CACHE_HOME": str(cache)}
+
+
 def create_argv(name: str, flake: Path) -> tuple[str, ...]:
     """Return the command line that makes a container; its addresses are never used."""
-    return ("nixos-container", "create", container_name(name), "--flake", _reference(flake))
+    return ("nixos-container", "create", container_name(name), "--no-write-lock-file", "--flake", _reference(flake))
 
 
 def update_argv(name: str, flake: Path) -> tuple[str, ...]:
     """Return the command line that gives it the system that was built."""
-    return ("nixos-container", "update", container_name(name), "--flake", _reference(flake))
+    return ("nixos-container", "update", container_name(name), "--no-write-lock-file", "--flake", _reference(flake))
 
 
 def act_argv(act: str, name: str) -> tuple[str, ...]:
@@ -45,7 +58,9 @@ def terminal_argv(name: str, argv: Sequence[str], environment: Mapping[str, str]
     inner = ("env", "-i", *(f"{key}={value}" for key, value in environment.items()), *argv)
     script = f"cd /state && exec {shlex.join(inner)}"
     run = ("nixos-container", "run", container_name(name), "--")
-    return (*run, "runuser", "--user", USER, "--", SHELL, "-c", script)
+    # It comes from the host, so that nothing of what keeps the container's own programs would keep it.
+    user = ("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--no-new-privs", "--inh-caps=-all")
+    return (*run, *user, "--bounding-set=-all", "--", SHELL, "-c", script)
 
 
 def conf(spec: Spec, places: Places, flake: Path) -> str:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections import deque
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import attrs
 
@@ -42,8 +43,9 @@ async def run(
     environment: Mapping[str, str] | None = None,
     keep_bytes: int = KEEP_BYTES,
     umask: int = -1,
+    directory: Path | None = None,
 ) -> Output:
-    """Run a command without a shell, stdin or terminal, and wait for it.
+    """Run a command without a shell, stdin or terminal, and wait for it; ``directory`` is where, if that matters.
 
     A process that it left behind with the pipe in hand is not waited for. Raises `RuntimeFailed` (status None) where it
     cannot be run at all, `RuntimeTimeout` after the deadline, when its whole process group has been killed.
@@ -57,6 +59,7 @@ async def run(
             env=dict(HOST_ENVIRONMENT if environment is None else environment),
             start_new_session=True,
             umask=umask,
+            cwd=directory,
         )
     except OSError as error:
         raise RuntimeFailed(argv, None, f"{error.strerror}: {error.filename}") from error
@@ -72,10 +75,14 @@ async def run(
 
 
 async def check(
-    argv: Sequence[str], *, deadline_seconds: float, environment: Mapping[str, str] | None = None
+    argv: Sequence[str],
+    *,
+    deadline_seconds: float,
+    environment: Mapping[str, str] | None = None,
+    directory: Path | None = None,
 ) -> Output:
     """Run a command that has to succeed; raises `RuntimeFailed` with the end of its output where it does not."""
-    output = await run(argv, deadline_seconds=deadline_seconds, environment=environment)
+    output = await run(argv, deadline_seconds=deadline_seconds, environment=environment, directory=directory)
     if output.status != 0:
         raise RuntimeFailed(argv, output.status, output.text)
     return output

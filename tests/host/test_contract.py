@@ -1,4 +1,4 @@
-"""The runtime of systemd's machines, tried on a host that systemd runs: its whole contract, with nothing skipped."""
+"""The runtimes that need systemd, tried on a host that it runs: their whole contract, with nothing skipped."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ from pathlib import Path
 import pytest
 
 from hyperhive.runtimes import host as local
+from tests.host import nixos
 from tests.host.booted import REPOSITORY, Host, booted
 
 pytestmark = pytest.mark.hive
+
+NIXOS = (
+    "TestSystems or works_here or created_is or start_of_nothing or daemon_killed or new_generation or asks_first"
+    " or cannot_run or another_program or works_in_its_state or socket_is_reached or stop_and_remove or bad_specs"
+)
+SHOWN = {path: path for path in (REPOSITORY, *local.python().trees)}
 
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[Host]:
     """Boot a host that sees this checkout and the Python that runs the tests."""
-    with booted(shown={path: path for path in (REPOSITORY, *local.python().trees)}) as made:
+    with booted(shown=SHOWN) as made:
         yield made
 
 
@@ -43,3 +50,12 @@ def test_it_keeps_the_contract(host: Host) -> None:
     image = host.said("mktemp", "-d", "/var/lib/machines/hive-XXXXXX").strip()
     host.run("sh", "-euc", f"cp -a /bin /etc /lib* /sbin /usr {image}; printf 'of its own' >{image}/etc/hive-image")
     run_there(host, "tests/runtimes/test_nspawn.py", environment={"HYPERHIVE_TEST_IMAGE": image})
+
+
+def test_nixos_keeps_the_contract(host: Host) -> None:
+    """The runtime of NixOS containers does, with a stand-in for NixOS's programs and containers that really boot.
+
+    What its own part can break is tried; the rest, which is `Booted`'s, takes a minute more, and passes.
+    """
+    nixos.install(host, tuple(SHOWN))
+    run_there(host, "tests/runtimes/test_nixos_contract.py", "-k", NIXOS, environment={})

@@ -43,19 +43,19 @@ class TestWords:
     def test_argv(self) -> None:
         """Every act is one command line, with the flake as a path, in which no git ever runs."""
         assert " ".join(nixos_build.build_argv(FLAKE)) == BUILD
-        flake = ("--flake", "path:/data/applied/coder")
+        flake = ("--no-write-lock-file", "--flake", "path:/data/applied/coder")
         assert nixos_build.create_argv("coder", FLAKE) == ("nixos-container", "create", "h-coder", *flake)
         assert nixos_build.update_argv("coder", FLAKE) == ("nixos-container", "update", "h-coder", *flake)
         for act in ("start", "stop", "status", "destroy"):
             assert nixos_build.act_argv(act, "coder") == ("nixos-container", act, "h-coder")
 
     def test_terminal(self) -> None:
-        """A person's program runs in the container as its agent, with quotes that hold."""
+        """A person's program runs in the container as its agent, with no right and with quotes that hold."""
         argv = nixos_build.terminal_argv("coder", ("sh", "-c", "echo 'x y'"), {"A": "b c"})
         script = "cd /state && exec env -i 'A=b c' sh -c 'echo '\"'\"'x y'\"'\"''"
         assert argv == (
-            *("nixos-container", "run", "h-coder", "--", "runuser", "--user", "agent", "--"),
-            *("/bin/sh", "-c", script),
+            *("nixos-container", "run", "h-coder", "--", "setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"),
+            *("--no-new-privs", "--inh-caps=-all", "--bounding-set=-all", "--", "/bin/sh", "-c", script),
         )
 
     def test_conf(self) -> None:
@@ -97,6 +97,7 @@ class TestWords:
 
 
 RECORD = """#!/bin/sh
+[ "$(basename "$0")" != systemctl ] || exec printf 'Id=container@h-coder.service\\nActiveState={active}\\n'
 echo "$(basename "$0") $*" >>"{log}"
 case "$(basename "$0") $1" in "nixos-container list") cat "{listed}" ;; esac
 [ "$(basename "$0")" != nix ] || exit {built}
@@ -119,10 +120,13 @@ class TestSequence:
         """Return what Nix was given."""
         return (place / "run/machines/coder/flake/flake.nix").read_text()
 
-    def made(self, place: Path, monkeypatch: pytest.MonkeyPatch, *, built: int = 0) -> list[str]:
+    def made(
+        self, place: Path, monkeypatch: pytest.MonkeyPatch, *, built: int = 0, active: str = "inactive"
+    ) -> list[str]:
         """Build and create once, and return what was called."""
-        for name in ("nixos-container", "nix"):
-            (place / "bin" / name).write_text(RECORD.format(log=place / "called", listed=place / "listed", built=built))
+        for name in ("nixos-container", "nix", "systemctl"):
+            text = RECORD.format(log=place / "called", listed=place / "listed", built=built, active=active)
+            (place / "bin" / name).write_text(text)
             (place / "bin" / name).chmod(0o755)
         path = f"{place}/bin:{os.environ['PATH']}"
         monkeypatch.setattr("hyperhive.runtimes.runner.HOST_ENVIRONMENT", {"PATH": path})
@@ -156,8 +160,18 @@ class TestSequence:
         (place / "listed").write_text("h-other\nh-coder\n")
         assert (
             self.made(place, monkeypatch)[-1]
-            == f"nixos-container update h-coder --flake path:{place}/run/machines/coder/flake"
+            == f"nixos-container update h-coder --no-write-lock-file --flake path:{place}/run/machines/coder/flake"
         )
+
+    def test_one_that_runs(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One that runs is built for, and not updated before it has ended."""
+        (place / "listed").write_text("h-coder\n")
+        dropin = place / "units/container@h-coder.service.d/hyperhive.conf"
+        dropin.parent.mkdir(parents=True)
+        dropin.write_text(f"EnvironmentFile={place}/run/machines/coder/mark\n")
+        monkeypatch.setattr("hyperhive.runtimes.systemd.RUNTIME_UNITS", place / "units")
+        assert [line.split()[0] for line in self.made(place, monkeypatch, active="active")] == ["nix"]
+        assert (place / "run/machines/coder/pending").exists()
 
     def test_a_build_that_fails(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where the build fails nothing else is called: the old system and the old record stay."""
