@@ -169,18 +169,20 @@ class LiveHive:
         """Stop the agents, then the daemon; leave nothing behind."""
         if self.daemon is not None and self.daemon.poll() is not None:
             self.serve()
-        rows = self.ask("agent_status")["agent_statuses"]
-        for row in rows:
-            with contextlib.suppress(client.Refused):
-                self.ask("kill", name=row["name"])
-        self.until(
-            "all are stopped", lambda: not any(row["running"] for row in self.ask("agent_status")["agent_statuses"])
-        )
+        self.until("all are stopped", self._stopped)
         assert self.daemon is not None
         self.daemon.send_signal(signal.SIGTERM)
         assert self.daemon.wait(timeout=DEADLINE_SECONDS) == 0
         self.until("no process is left", lambda: not processes_of(self.home))
         shutil.rmtree(self.home)
+
+    def _stopped(self) -> bool:
+        rows = [row for row in self.ask("agent_status")["agent_statuses"] if row["running"] or row["pending"]]
+        for row in rows:
+            # Refused where something else is under way, such as a restart: asked again after its end.
+            with contextlib.suppress(client.Refused):
+                self.ask("kill", name=row["name"])
+        return not rows
 
     def _answers(self) -> bool:
         assert self.daemon is not None

@@ -1,71 +1,21 @@
-"""Every form of the dashboard, pressed in Chromium against a real daemon and real containers."""
+"""Every form of the dashboard, pressed in Chromium on a rehearsed hive: real containers, real sessions."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import re
-import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.served import Served, place
-from tests.web.browser import Chromium, States, Tab, needs_chromium
+from hyperhive.projections.agents import QUARANTINE_CRASHES
+from tests.hive.live import LiveHive
+from tests.hive.rehearsed import asked, decided, hive, running, tab, types
+from tests.web.browser import Chromium, States, Tab, _browser, chromium, needs_chromium
 
-pytestmark = needs_chromium
+__all__ = ["_browser", "chromium", "hive", "tab"]
 
-SETTINGS = ("--set", "manager=true", "--set", "claude.path=/bin/false")
-"""A manager, and sessions that fail at once: what is tested here needs none."""
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    """A daemon with a manager and an agent, in plain processes."""
-    with place() as found:
-        found.serve(*SETTINGS)
-        found.ask("spawn", name="coder")
-        found.until("both run", lambda: len(running(found)) == 2)
-        yield found
-
-
-@pytest.fixture
-def tab(served: Served, chromium: Chromium) -> Iterator[Tab]:
-    """The dashboard, live; nothing that a page must not do was done in the end."""
-    found = chromium.tab(served)
-    found.page.wait_for_selector("#connection[data-live=live]")
-    found.expected = ("status of 409", "status of 404", "status of 422")
-    yield found
-    assert found.trouble == []
-
-
-def running(served: Served) -> list[str]:
-    """Return who runs and has nothing under way."""
-    rows = served.ask("agent_status")["agent_statuses"]
-    return [row["name"] for row in rows if row["running"] and row["pending"] is None]
-
-
-def said(served: Served, name: str, request: dict[str, Any]) -> dict[str, Any]:
-    """Say something on an agent's own socket, as its session would."""
-    with contextlib.closing(socket.socket(socket.AF_UNIX)) as client:
-        client.settimeout(30)
-        client.connect(str(served.run / "agents" / name / "agent.sock"))
-        client.sendall(json.dumps(request).encode() + b"\n")
-        reply: dict[str, Any] = json.loads(client.makefile().readline())
-    assert reply["ok"], reply
-    return reply
-
-
-def asked(served: Served, question: str, **more: Any) -> int:
-    """Let the manager ask; return the question's id."""
-    return int(said(served, "manager", {"cmd": "ask_operator", "question": question, **more})["question_id"])
-
-
-def types(served: Served, stream: str) -> list[str]:
-    """Return the types of a stream's facts."""
-    return [fact["type"] for fact in served.facts(stream)]
+pytestmark = [pytest.mark.hive, needs_chromium]
 
 
 def state_of(page: Page, name: str) -> Any:
@@ -76,20 +26,20 @@ def state_of(page: Page, name: str) -> Any:
 class TestVerbs:
     """The verbs of a row."""
 
-    def test_stop_and_start(self, served: Served, tab: Tab) -> None:
+    def test_stop_and_start(self, hive: LiveHive, tab: Tab) -> None:
         """Stop stops, and its slot becomes start, which starts."""
         page = tab.page
         page.click("#first-coder button")
         expect(state_of(page, "coder")).to_have_text("stopped")
         expect(page.locator("#first-coder")).to_have_attribute("action", "/start/coder")
-        assert types(served, "agent-coder")[-2:] == ["KillRequested", "KillSucceeded"]
+        assert types(hive, "agent-coder")[-2:] == ["KillRequested", "KillSucceeded"]
         expect(page.locator("#first-coder button")).to_have_text("start")
         page.click("#first-coder button")
-        served.until("it runs", lambda: "coder" in running(served))
+        hive.until("it runs", lambda: "coder" in running(hive))
         expect(page.locator("#first-coder button")).to_have_text("stop")
 
     @pytest.mark.parametrize("verb", ["restart", "rebuild"])
-    def test_restart_and_rebuild(self, served: Served, tab: Tab, verb: str) -> None:
+    def test_restart_and_rebuild(self, hive: LiveHive, tab: Tab, verb: str) -> None:
         """While it is under way the row is pending and its verbs are off; afterwards they are on again."""
         page = tab.page
         seen = page.evaluate_handle(
@@ -102,15 +52,15 @@ class TestVerbs:
             return seen; }"""
         )
         page.click(f"#{verb}-coder button")
-        served.until("it runs again", lambda: "coder" in running(served))
-        served.until("it was pending", lambda: seen.evaluate("seen => seen.length > 0"))
+        hive.until("it runs again", lambda: "coder" in running(hive))
+        hive.until("it was pending", lambda: seen.evaluate("seen => seen.length > 0"))
         state, off = seen.evaluate("seen => seen[0]")
         assert state.startswith(f"{verb}ing…")
         assert off
         expect(page.locator(f"#{verb}-coder button")).to_have_text(verb)
         expect(page.locator(f"#{verb}-coder button")).to_be_enabled()
 
-    def test_pause_and_resume(self, served: Served, tab: Tab) -> None:
+    def test_pause_and_resume(self, hive: LiveHive, tab: Tab) -> None:
         """A paused row says so with a badge, and its slot offers resume."""
         page = tab.page
         page.click("#pause-coder button")
@@ -119,14 +69,14 @@ class TestVerbs:
         expect(page.locator("#pause-coder button")).to_have_text("resume")
         page.click("#pause-coder button")
         expect(page.locator("#agent-coder .badge")).to_have_count(0)
-        assert types(served, "agent-coder")[-2:] == ["AgentPaused", "AgentResumed"]
+        assert types(hive, "agent-coder")[-2:] == ["AgentPaused", "AgentResumed"]
 
     def test_the_manager_stays(self, tab: Tab) -> None:
         """Nobody is offered to destroy the manager."""
         assert tab.page.locator("#agent-manager .verbs form").count() == 4
         assert tab.page.locator("#agent-manager .destroys").count() == 0
 
-    def test_refused(self, served: Served, tab: Tab) -> None:
+    def test_refused(self, hive: LiveHive, tab: Tab) -> None:
         """What is refused says why beside its button, which can be pressed again."""
         page = tab.page
         # In one step: an update that comes between would put the page's own address back.
@@ -138,13 +88,38 @@ class TestVerbs:
         expect(page.locator("#restart-coder button")).to_be_enabled()
 
 
+class TestSessions:
+    """What a row tells of a real session."""
+
+    def test_thinks_then_idle(self, hive: LiveHive, tab: Tab) -> None:
+        """While its turn runs it thinks; afterwards it is idle, and the row has the model and what today has cost."""
+        row = tab.page.locator("#agent-coder")
+        hive.ask("send", name="coder", body="hold: row")
+        hive.until("it is held", (hive.state("coder") / "holding-row").exists)
+        expect(row.locator(".c-state > span").first).to_have_text("thinking")
+        expect(row.locator(".c-glyph.green .g-thinking")).to_have_count(1)
+        (hive.state("coder") / "go-row").touch()
+        expect(row.locator(".c-state > span").first).to_have_text("idle")
+        expect(row.locator(".c-model")).to_have_text(hive.agent("coder")["active_model"])
+        expect(row.locator(".c-today")).to_have_text(re.compile(r"\$\d+\.\d\d"))
+        expect(row.locator(".c-today")).not_to_contain_text("$0.00")
+
+    def test_waits(self, hive: LiveHive, tab: Tab) -> None:
+        """A session that waits for mail in the middle of its turn says that it waits."""
+        state = tab.page.locator("#agent-coder .c-state > span").first
+        hive.ask("send", name="coder", body="listen 1")
+        expect(state).to_have_text("waiting")
+        hive.ask("send", name="coder", body="here is some")
+        expect(state).to_have_text("idle")
+
+
 class TestDestroy:
     """Soft and hard endings, tombstones."""
 
-    def test_asks_first(self, served: Served, tab: Tab) -> None:
+    def test_asks_first(self, hive: LiveHive, tab: Tab) -> None:
         """DESTR0Y only asks, with the harmless choice in the focus; keep it keeps it."""
         page = tab.page
-        before = len(served.facts("agent-coder"))
+        before = len(hive.facts("agent-coder"))
         page.click("[data-opens=destroy-coder]")
         expect(page.locator("#destroy-coder")).to_contain_text(
             "destroy coder? its notes, login and configuration are kept."
@@ -153,13 +128,13 @@ class TestDestroy:
         page.keyboard.press("Enter")
         expect(page.locator("#destroy-coder")).to_be_hidden()
         expect(page.locator("[data-opens=destroy-coder]")).to_be_focused()
-        assert len(served.facts("agent-coder")) == before
+        assert len(hive.facts("agent-coder")) == before
 
-    def test_soft_then_revived_then_purged(self, served: Served, tab: Tab) -> None:
+    def test_soft_then_revived_then_purged(self, hive: LiveHive, tab: Tab) -> None:
         """Destroyed, it is a tombstone with what it keeps; revived, it runs; purged by its typed name, it is gone."""
         page = tab.page
-        served.ask("spawn", name="mole")
-        served.until("it runs", lambda: "mole" in running(served))
+        hive.ask("spawn", name="mole")
+        hive.until("it runs", lambda: "mole" in running(hive))
         page.click("[data-opens=destroy-mole]")
         page.click("#soft-mole button")
         expect(page.locator("#stone-mole")).to_be_visible()
@@ -168,7 +143,7 @@ class TestDestroy:
         expect(page.locator("#agent-mole")).to_have_count(0)
         page.click("#revive-mole button")
         expect(page.locator("#agent-mole .verbs")).to_be_visible()
-        served.until("it runs", lambda: "mole" in running(served))
+        hive.until("it runs", lambda: "mole" in running(hive))
         page.click("[data-opens=destroy-mole]")
         page.click("#soft-mole button")
         page.click("[data-opens=purge-mole]")
@@ -180,29 +155,46 @@ class TestDestroy:
         page.fill("#purge-mole input", "mole")
         wipe.click()
         expect(page.locator("#stone-mole")).to_have_count(0)
-        served.until("it is purged", lambda: not (served.data / "agents" / "mole").exists())
+        hive.until("it is purged", lambda: not hive.state("mole").parent.exists())
 
-    def test_hard(self, served: Served, tab: Tab) -> None:
-        """Beside DESTR0Y the notes are wiped as well, once the name is typed."""
-        page = tab.page
-        served.ask("spawn", name="hare")
-        served.until("it runs", lambda: "hare" in running(served))
+    def test_locked_out_then_quarantined_then_wiped(self, hive: LiveHive, tab: Tab) -> None:
+        """A refused key and too many crashes are said, with what to do; beside DESTR0Y notes go, once the name is typed."""
+        page, row = tab.page, tab.page.locator("#agent-hare")
+        hive.ask("spawn", name="hare")
+        hive.ask("send", name="hare", body="the key is taken away")
+        expect(row.locator(".badge")).to_have_text("needs login")
+        expect(row.locator(".words")).to_have_text("hyperhive login hare")
+        expect(page.locator("[data-needs] a[href='#swarm'] >> text=needs login")).to_be_visible()
+        hive.ask("set_paused", name="hare", paused=True)
+        for crash in range(1, QUARANTINE_CRASHES + 1):
+            hive.until("it runs", lambda: "hare" in running(hive))
+            hive.kill_agent("hare")
+            hive.until("it crashed", lambda crash=crash: types(hive, "agent-hare").count("ContainerCrashed") == crash)  # type: ignore[misc]
+            if crash < QUARANTINE_CRASHES:
+                hive.ask("start", scope={"agent_names": ["hare"]})
+        expect(row.locator(".badge >> text=quarantined")).to_be_visible()
+        expect(row.locator(".c-state > span").first).to_have_text("crashed")
+        expect(row.locator(".words")).to_contain_text("nobody but you can lift it")
+        expect(page.locator("#first-hare button")).to_have_text("lift")
+        page.click("#first-hare button")
+        expect(row.locator(".badge >> text=quarantined")).to_have_count(0)
+        expect(page.locator("#first-hare")).to_have_attribute("action", "/start/hare")
         page.click("[data-opens=destroy-hare]")
         expect(page.locator("#hard-hare button")).to_be_disabled()
         page.fill("#wipe-hare", "hare")
         page.click("#hard-hare button")
         expect(page.locator("#agent-hare")).to_have_count(0)
-        served.until("it is gone", lambda: not (served.data / "agents" / "hare").exists())
+        hive.until("it is gone", lambda: not hive.state("hare").parent.exists())
         expect(page.locator("#stone-hare")).to_have_count(0)
 
 
 class TestQuestions:
     """Questions of the manager."""
 
-    def test_one_option_and_words(self, served: Served, tab: Tab) -> None:
+    def test_one_option_and_words(self, hive: LiveHive, tab: Tab) -> None:
         """A radio button and own words are one answer, and the ask gives way to a line that says so."""
         page = tab.page
-        id_ = asked(served, "how should we ship?", options=["hold", "ship, and open an issue"])
+        id_ = asked(hive, "how should we ship?: hold; ship, and open an issue", how="choose")
         page.check(f"#q{id_}-2")
         page.fill(f"#q{id_}-free", "by friday")
         expect(page.locator(f"#answer-{id_}[data-ready]")).to_have_count(1)
@@ -211,23 +203,23 @@ class TestQuestions:
         expect(page.locator(f"#q{id_}-over")).to_contain_text(
             "answered by operator: “ship, and open an issue, by friday”"
         )
-        (answered,) = [fact for fact in served.facts(f"question-{id_}") if fact["type"] == "QuestionAnswered"]
+        (answered,) = [fact for fact in hive.facts(f"question-{id_}") if fact["type"] == "QuestionAnswered"]
         assert answered["data"]["answer"] == "ship, and open an issue, by friday"
 
-    def test_several_options(self, served: Served, tab: Tab) -> None:
+    def test_several_options(self, hive: LiveHive, tab: Tab) -> None:
         """Checkboxes may be several."""
         page = tab.page
-        id_ = asked(served, "who may read it?", options=["reviewer", "scribe", "archivist"], multi=True)
+        id_ = asked(hive, "who may read it?: reviewer; scribe; archivist", how="tick")
         page.check(f"#q{id_}-1")
         page.check(f"#q{id_}-3")
         page.click(f"#answer-{id_} button:not([type=button])")
         expect(page.locator(f"#q{id_}")).to_have_count(0)
-        assert served.facts(f"question-{id_}")[-1]["data"]["answer"] == "reviewer, archivist"
+        assert hive.facts(f"question-{id_}")[-1]["data"]["answer"] == "reviewer, archivist"
 
-    def test_nothing_is_no_answer(self, served: Served, tab: Tab) -> None:
+    def test_nothing_is_no_answer(self, hive: LiveHive, tab: Tab) -> None:
         """An answer without anything in it is refused with the reason; the question stays."""
         page = tab.page
-        id_ = asked(served, "anything?")
+        id_ = asked(hive, "anything?")
         page.click(f"#answer-{id_} button:not([type=button])")
         expect(page.locator(f"#answer-{id_} [data-error]")).to_be_visible()
         expect(page.locator(f"#answer-{id_} button:not([type=button])")).to_have_text("try again")
@@ -236,10 +228,10 @@ class TestQuestions:
         page.click(f"#answer-{id_} button:not([type=button])")
         expect(page.locator(f"#q{id_}")).to_have_count(0)
 
-    def test_cancel(self, served: Served, tab: Tab) -> None:
+    def test_cancel(self, hive: LiveHive, tab: Tab) -> None:
         """Cancelling is a form of its own, which first says what the manager will read."""
         page = tab.page
-        id_ = asked(served, "publish tonight?")
+        id_ = asked(hive, "publish tonight?")
         page.fill(f"#q{id_}-free", "half a thou")
         page.click(f"[data-opens=cancel-{id_}]")
         expect(page.locator(f"#cancel-{id_}")).to_contain_text("manager will read “[cancelled]”")
@@ -249,31 +241,32 @@ class TestQuestions:
         page.click(f"[data-opens=cancel-{id_}]")
         page.click(f"#cancel-{id_} .destructive")
         expect(page.locator(f"#q{id_}-over")).to_contain_text("cancelled by operator")
-        assert types(served, f"question-{id_}")[-1] == "QuestionCancelled"
+        assert types(hive, f"question-{id_}")[-1] == "QuestionCancelled"
 
-    def test_countdown_to_its_end(self, served: Served, tab: Tab) -> None:
+    def test_countdown_to_its_end(self, hive: LiveHive, tab: Tab) -> None:
         """A deadline counts down and at its end the ask gives way; where one goes, the focus goes to the next one."""
         page = tab.page
-        short = asked(served, "quick?", ttl_seconds=59)
-        other = asked(served, "slow?", ttl_seconds=7_859)
-        expect(page.locator(f"#q{other} [data-deadline]")).to_have_text("2h 10m")
+        decided(hive)
+        other = asked(hive, "slow?", how="hurry 7859")
+        short = asked(hive, "quick?", how="hurry 59")
+        expect(page.locator(f"#q{other} [data-deadline]")).to_have_text(re.compile("^2h (10|09)m$"))
         expect(page.locator(f"#q{other} [data-deadline]")).to_have_attribute("data-urgency", "far")
         expect(page.locator(f"#q{short} [data-deadline]")).to_have_attribute("data-urgency", "now")
         page.focus(f"#q{short}-free")
-        served.ask("cancel", id=short)
+        hive.ask("cancel", id=short)
         expect(page.locator(f"#q{other}")).to_be_focused()
-        brief = asked(served, "gone?", ttl_seconds=1)
+        brief = asked(hive, "gone?", how="hurry 1")
         expect(page.locator(f"#q{brief}-over")).to_contain_text("expired")
         expect(page.locator(f"#q{brief}")).to_have_count(0)
         page.click(f"[data-opens=cancel-{other}]")
         page.click(f"#cancel-{other} .destructive")
         expect(page.locator("#questions .empty")).to_be_visible()
 
-    def test_title_counts(self, served: Served, tab: Tab) -> None:
+    def test_title_counts(self, hive: LiveHive, tab: Tab) -> None:
         """The page's title says how many things wait."""
         page = tab.page
         before = int(page.get_attribute("#bar", "data-needs") or "0")
-        id_ = asked(served, "seen?")
+        id_ = asked(hive, "seen?")
         page.wait_for_function("count => document.title.startsWith(`(${count}) `)", arg=before + 1)
         page.fill(f"#q{id_}-free", "yes")
         page.keyboard.press("Control+Enter")
@@ -283,7 +276,7 @@ class TestQuestions:
 class TestMail:
     """The operator's mail."""
 
-    def test_write(self, served: Served, tab: Tab) -> None:
+    def test_write(self, hive: LiveHive, tab: Tab) -> None:
         """A letter goes to whom was chosen; without words there is nothing to send."""
         page = tab.page
         expect(page.locator("#compose button")).to_be_disabled()
@@ -294,13 +287,13 @@ class TestMail:
         page.click("#compose button")
         assert states.until("done") == "sent"
         expect(page.locator("#compose-body")).to_have_value("")
-        bodies = [fact["data"]["body"] for fact in served.facts("inbox-coder") if fact["type"] == "MessageSent"]
+        bodies = [fact["data"]["body"] for fact in hive.facts("inbox-coder") if fact["type"] == "MessageSent"]
         assert bodies[-1] == "good morning"
 
-    def test_read(self, served: Served, tab: Tab) -> None:
+    def test_read(self, hive: LiveHive, tab: Tab) -> None:
         """What comes in is new until it is marked read."""
         page = tab.page
-        said(served, "coder", {"cmd": "send", "to": "operator", "body": "done, see /state/notes"})
+        hive.ask("send", name="coder", body="say: done, see /state/notes")
         letter = page.locator(".letter.new >> text=done, see /state/notes")
         expect(letter).to_be_visible()
         page.click("#read-messages button")
@@ -311,7 +304,7 @@ class TestMail:
 class TestHive:
     """The hive as a whole."""
 
-    def test_freeze_and_thaw(self, served: Served, tab: Tab) -> None:
+    def test_freeze_and_thaw(self, hive: LiveHive, tab: Tab) -> None:
         """One press parks every agent, and the bar says by whom; thaw lets them go on."""
         page = tab.page
         page.click("#freeze button")
@@ -319,9 +312,9 @@ class TestHive:
         expect(page.locator("#thaw button")).to_be_visible()
         page.click("#thaw button")
         expect(page.locator("#frozen")).to_have_count(0)
-        assert types(served, "hive-hive")[-2:] == ["HiveFrozen", "HiveThawed"]
+        assert types(hive, "hive-hive")[-2:] == ["HiveFrozen", "HiveThawed"]
 
-    def test_logs(self, served: Served, tab: Tab) -> None:
+    def test_logs(self, hive: LiveHive, tab: Tab) -> None:
         """Logs are read once they are opened, by unit and number of lines, and stay open while the row changes."""
         page = tab.page
         assert page.locator("#logs-coder .logs-lines").count() == 0
@@ -344,21 +337,21 @@ class TestHive:
         page.click("[data-logs=coder]")
         expect(lines).to_be_hidden()
 
-    def test_activity(self, served: Served, tab: Tab) -> None:
+    def test_activity(self, hive: LiveHive, tab: Tab) -> None:
         """Facts are told in words, newest first, each with the way to its moment; they can be filtered."""
         page = tab.page
-        served.ask("freeze")
-        served.ask("thaw")
-        # Sessions that fail write facts of their own meanwhile: what is the newest one is for nobody to say.
-        one = said(served, "coder", {"cmd": "send", "to": "manager", "body": "hello"})["message_id"]
-        expect(page.locator(f"#fact-{one}")).to_contain_text("coder wrote to manager")
+        hive.ask("freeze")
+        hive.ask("thaw")
+        # Sessions write facts of their own meanwhile: what is the newest one is for nobody to say.
+        one = hive.ask("send", name="coder", body="hello")["message_id"]
+        expect(page.locator(f"#fact-{one}")).to_contain_text("operator wrote to coder")
         expect(page.locator(f"#fact-{one} a")).to_have_attribute("href", f"/past?at={one}")
         ids = page.eval_on_selector_all("#facts li[id]", "rows => rows.map(row => Number(row.id.slice(5)))")
         assert ids == sorted(ids, reverse=True)
         page.select_option("#activity-about", "kind:hive")
         expect(page.locator("#facts li[data-kind=hive]:visible")).not_to_have_count(0)
         expect(page.locator("#facts li[id]:not([data-kind=hive]):visible")).to_have_count(0)
-        two = said(served, "coder", {"cmd": "send", "to": "manager", "body": "hello again"})["message_id"]
+        two = hive.ask("send", name="coder", body="hello again")["message_id"]
         expect(page.locator(f"#fact-{two}")).to_have_count(1)
         expect(page.locator(f"#fact-{two}")).to_be_hidden()
 
