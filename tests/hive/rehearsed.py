@@ -158,19 +158,19 @@ def running(hive: LiveHive) -> list[str]:
 def asked(hive: LiveHive, question: str, *, how: str = "ask") -> int:
     """Let the manager's session ask; return the question's id."""
     hive.ask("send", name="manager", body=f"{how}: {question}")
-    return int(hive.until(f"{question!r} is asked", lambda: _questions(hive, question.partition(":")[0])))
+    return hive.until(f"{question!r} is asked", lambda: _questions(hive, question.partition(":")[0]))[-1]
 
 
-def _questions(hive: LiveHive, question: str) -> int | None:
-    found = [fact["data"] for fact in hive.facts(None, "QuestionAsked") if fact["data"]["question"] == question]
-    return found[-1]["id"] if found else None
+def _questions(hive: LiveHive, question: str) -> list[int]:
+    facts = hive.facts(None, "QuestionAsked")
+    return [fact["data"]["id"] for fact in facts if fact["data"]["question"] == question]
 
 
 def proposed(hive: LiveHive, name: str, seconds: int, note: str, *, more: int = 0) -> int:
     """Let the manager's session commit a configuration and ask for it; return the approval's id."""
     before = len(_proposals(hive, name))
     hive.ask("send", name="manager", body=f"propose: {name}, {seconds} seconds, {more} lines more, {note}")
-    return int(hive.until("it is proposed", lambda: _proposals(hive, name)[before:])[-1])
+    return hive.until("it is proposed", lambda: _proposals(hive, name)[before:])[-1]
 
 
 def _proposals(hive: LiveHive, name: str) -> list[int]:

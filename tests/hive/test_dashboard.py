@@ -1,96 +1,154 @@
-"""The dashboard on a real hive, in two windows at once: a manager that asks, an operator who decides by the forms."""
+"""The dashboard on a rehearsed hive, in two windows at once, over a death of the daemon; and for who may only look."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
-from tests.hive.live import LiveHive, live
-from tests.web.browser import Chromium, _browser, address_of, chromium, needs_chromium, port_of
+from tests.hive.live import LiveHive
+from tests.hive.rehearsed import GONE, asked, hive, opened, proposed, tab
+from tests.web.browser import Chromium, Tab, _browser, address_of, chromium, needs_chromium, port_of
 
-__all__ = ["_browser", "chromium"]
+__all__ = ["_browser", "chromium", "hive", "tab"]
 
 pytestmark = [pytest.mark.hive, needs_chromium]
 
-SCENARIO = r"""
-[[rule]]
-who = "manager"
-turn = '> plan the night'
-once = "conversation"
-call = [
-  { tool = "ask_operator", input = { question = "how shall we ship?", options = ["hold it", "ship it"] } },
-  { tool = "request_spawn", input = { name = "scribe", reason = "somebody has to write it down" } },
-  { tool = "send", input = { to = "operator", body = "two things wait for you" } },
-]
-
-[[rule]]
-who = "manager"
-turn = '"operator_answered", "id": (?P<id>\d+), .*"answer": "(?P<answer>[^"]*)"'
-once = "conversation"
-call = [{ tool = "send", input = { to = "operator", body = "as you said: {answer}" } }]
-
-[[rule]]
-who = "scribe"
-turn = '> write (?P<what>\w+) down'
-once = "conversation"
-call = [{ tool = "send", input = { to = "operator", body = "{what} is written down" } }]
-
-[default]
-text = "nothing left to do"
-"""
-GONE = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
+TOP = "document.getElementById('agent-coder').getBoundingClientRect().top"
+SCROLL = "document.querySelector('#logs-coder .logs-lines').scrollTop"
 
 
-@pytest.fixture
-def hive() -> Iterator[LiveHive]:
-    """Give a hive whose manager is awake."""
-    with live(SCENARIO) as hive:
-        hive.awake("manager")
-        yield hive
+def prints(hive: LiveHive, word: str) -> None:
+    """Let coder's container have printed more than its logs show at once."""
+    with (hive.home / "d" / "agents" / "coder" / "harness.log").open("a") as log:
+        log.writelines(f"{word} {number}\n" for number in range(60))
+
+
+class Desk:
+    """What an operator has begun in two windows, and what must stay of it whatever happens."""
+
+    def __init__(self, hive: LiveHive, one: Page, two: Page) -> None:
+        self.one, self.two = one, two
+        self.radio = asked(hive, "how shall we ship?: hold it; ship it", how="choose")
+        self.ticks = asked(hive, "who reads it?: scribe; poet; weaver", how="tick")
+        self.approval = proposed(hive, "coder", 900, "it needs time", more=30)
+        one.check(f"#q{self.radio}-1")
+        one.fill(f"#q{self.radio}-free", "until mon")
+        one.check(f"#q{self.ticks}-1")
+        one.check(f"#q{self.ticks}-3")
+        one.select_option("#activity-about", "kind:question")
+        one.focus(f"#q{self.radio}-free")
+        two.fill(f"#note-{self.approval}", "wel")
+        two.fill("#compose-body", "half a letter")
+        prints(hive, "before")
+        two.click("[data-logs=coder]")
+        expect(two.locator("#logs-coder .logs-lines")).to_contain_text("before 59")
+        two.click("[data-opens=destroy-coder]")
+        two.fill("#wipe-coder", "cod")
+        two.locator("#logs-coder .logs-lines").evaluate("one => { one.scrollTop = 300; }")
+        two.evaluate("document.getElementById('swarm').scrollIntoView()")
+        self.top = float(two.evaluate(TOP))
+
+    def stands(self) -> None:
+        """See that nothing is lost."""
+        one, two = self.one, self.two
+        expect(one.locator(f"#q{self.radio}-1")).to_be_checked()
+        expect(one.locator(f"#q{self.radio}-free")).to_have_value("until mon")
+        expect(one.locator(f"#q{self.radio}-free")).to_be_focused()
+        checked = one.locator(f"#q{self.ticks} input[type=checkbox]").evaluate_all("all => all.map(one => one.checked)")
+        assert checked == [True, False, True]
+        expect(one.locator("#activity-about")).to_have_value("kind:question")
+        expect(two.locator(f"#note-{self.approval}")).to_have_value("wel")
+        expect(two.locator("#compose-body")).to_have_value("half a letter")
+        expect(two.locator("#logs-coder .logs-lines")).to_be_visible()
+        assert two.evaluate(SCROLL) == 300
+        expect(two.locator("#destroy-coder")).to_be_visible()
+        expect(two.locator("#wipe-coder")).to_have_value("cod")
+        assert abs(two.evaluate(TOP) - self.top) < 2, "what somebody looks at was pushed away"
+
+
+def newest(page: Page) -> list[str]:
+    """Return the activity's rows, the newest first."""
+    found: list[str] = page.evaluate("[...document.querySelectorAll('#facts li[id]')].map(row => row.id)")
+    return found
+
+
+def reaches(tab: Tab, hive: LiveHive) -> None:
+    """Wait until a window shows all that there is."""
+    head: Any = hive.facts()[-1]["position"]
+    shown = "document.querySelector('#connection .at').textContent.replace(/\\D/g, '')"
+    tab.page.wait_for_function(f"head => Number({shown}) >= head", arg=head)
 
 
 def test_a_night(hive: LiveHive, chromium: Chromium) -> None:
-    """What a real session asks for stands in both windows; each form's act, too, over a death of the daemon."""
-    one, two = chromium.tab(hive), chromium.tab(hive)
+    """What sessions ask for stands in both windows, and nothing that somebody has begun is lost: not while the page
+    changes under it, not over a death of the daemon. Then each form's act stands in both.
+    """
+    windows = one, two = opened(hive, chromium), opened(hive, chromium)
     port = port_of(address_of(hive))
-    for tab in (one, two):
-        tab.expected = GONE
-        tab.page.wait_for_selector("html[data-live=live]")
-    one.page.fill("#compose-body", "plan the night")
-    one.page.click("#compose button")
-    for tab in (one, two):
-        expect(tab.page.locator("#questions [data-ask] .question")).to_have_text("how shall we ship?")
-        expect(tab.page.locator("#approvals .approval")).to_contain_text("“somebody has to write it down”")
-        expect(tab.page.locator("#messages .letter >> text=two things wait for you")).to_be_visible()
-    one.page.check("text=hold it")
-    one.page.fill("#questions input[name=text]", "until mon")
-    two.page.fill("#approvals textarea", "welcome")
+    for tab in windows:
+        tab.expected = (*tab.expected, *GONE)
+    desk = Desk(hive, one.page, two.page)
+    hive.ask("send", name="manager", body="write: operator, the first thing")
+    prints(hive, "meanwhile")
+    later = asked(hive, "and now?")
+    for tab in windows:
+        expect(tab.page.locator("#messages .letter >> text=the first thing")).to_be_visible()
+        expect(tab.page.locator(f"#q{later}")).to_be_attached()
+    expect(two.page.locator("#logs-coder .logs-lines")).to_contain_text("meanwhile 59")
+    desk.stands()
     hive.kill_daemon()
-    for tab in (one, two):
-        expect(tab.page.locator("#connection[data-live=disconnected]")).to_be_visible()
+    for tab in windows:
+        expect(tab.page.locator("#connection[data-live=disconnected]")).to_contain_text("last heard")
         expect(tab.page.locator("#approvals .btn.main")).to_be_disabled()
+    one.page.press(f"#q{desk.radio}-free", "Control+Enter")
+    expect(one.page.locator(f"#answer-{desk.radio} [data-error]")).to_contain_text("what you wrote is kept")
     hive.serve(listen=f"127.0.0.1:{port}")
-    for tab in (one, two):
+    hive.ask("send", name="manager", body="write: operator, the second thing")
+    for tab in windows:
         tab.page.evaluate("document.querySelector('[data-retry]')?.click()")
         expect(tab.page.locator("#connection[data-live=live]")).to_be_visible()
-    one.page.press("#questions input[name=text]", "End")
-    one.page.locator("#questions input[name=text]").press_sequentially("day")
-    one.page.click("#questions .answer .btn.main")
-    two.page.click("#approvals .approval .btn.main")
-    for tab in (one, two):
-        expect(tab.page.locator("#questions .over")).to_contain_text("hold it, until monday")
-        expect(tab.page.locator("#approvals .over").first).to_contain_text("approved by operator")
-        expect(tab.page.locator("#messages .letter >> text=as you said: hold it, until monday")).to_be_visible()
-        expect(tab.page.locator("#agent-scribe .verbs")).to_be_visible()
-    hive.awake("scribe")
-    two.page.select_option("#compose-to", "scribe")
-    two.page.fill("#compose-body", "write everything down")
+        expect(tab.page.locator("#messages .letter >> text=the second thing")).to_be_visible()
+    desk.stands()
+
+    one.page.locator(f"#q{desk.radio}-free").press_sequentially("day")
+    one.page.click(f"#answer-{desk.radio} .btn.main")
+    one.page.click(f"#answer-{desk.ticks} .btn.main")
+    two.page.locator(f"#note-{desk.approval}").press_sequentially("come")
+    two.page.click(f"#approve-{desk.approval} [formaction]")
+    two.page.fill(f"#q{later}-free", "yes")
+    two.page.click(f"#answer-{later} .btn.main")
+    two.page.select_option("#compose-to", "coder")
+    two.page.fill("#compose-body", "say: all is written down")
     two.page.click("#compose button")
-    for tab in (one, two):
-        expect(tab.page.locator("#messages .letter >> text=everything is written down")).to_be_visible()
+    for tab in windows:
+        expect(tab.page.locator(f"#q{desk.radio}-over")).to_contain_text("hold it, until monday")
+        expect(tab.page.locator(f"#approval-{desk.approval}-over")).to_contain_text("denied by operator")
+        for words in (
+            f"to q{desk.radio}: hold it, until monday",
+            f"to q{desk.ticks}: scribe, weaver",
+            "all is written",
+        ):
+            expect(tab.page.locator(f"#messages .letter >> text={words}")).to_be_visible()
+    assert hive.facts(f"approval-{desk.approval}")[-1]["data"]["note"] == "welcome"
     two.page.click("#read-messages button")
-    for tab in (one, two):
+    for tab in windows:
         expect(tab.page.locator("#messages .letter.new")).to_have_count(0)
-        assert tab.trouble == []
+    hive.until("both rest", lambda: all(hive.agent(name)["status"] == "idle" for name in ("manager", "coder")))
+    for tab in windows:
+        reaches(tab, hive)
+    hive.until("both show the same", lambda: newest(one.page) == newest(two.page))
+    assert len(set(newest(one.page))) == len(newest(one.page))
+    assert one.trouble == two.trouble == []
+
+
+def test_viewers_only_look(hive: LiveHive, chromium: Chromium) -> None:
+    """Who may only look is shown everything and offered nothing."""
+    question = asked(hive, "may vera see this?: yes; no", how="choose")
+    link = hive.ask("operator_add", name="vera", role="viewer")["link"]
+    page = chromium.tab(hive, token=link.partition("#login=")[2]).page
+    expect(page.locator(f"#q{question}")).to_contain_text("may vera see this?")
+    expect(page.locator("#agent-manager")).to_be_visible()
+    assert page.locator("#page form[data-act]").count() == 0
+    expect(page.locator("[data-me]")).to_have_text("vera")

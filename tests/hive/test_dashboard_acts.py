@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from hyperhive.projections.agents import QUARANTINE_CRASHES
 from tests.hive.live import LiveHive
 from tests.hive.rehearsed import asked, decided, hive, running, tab, types
-from tests.web.browser import Chromium, States, Tab, _browser, chromium, needs_chromium
+from tests.web.browser import States, Tab, _browser, chromium, needs_chromium
 
 __all__ = ["_browser", "chromium", "hive", "tab"]
 
@@ -158,7 +158,7 @@ class TestDestroy:
         hive.until("it is purged", lambda: not hive.state("mole").parent.exists())
 
     def test_locked_out_then_quarantined_then_wiped(self, hive: LiveHive, tab: Tab) -> None:
-        """A refused key and too many crashes are said, with what to do; beside DESTR0Y notes go, once the name is typed."""
+        """A refused key and too many crashes are said, with what to do; a typed name wipes the notes beside DESTR0Y."""
         page, row = tab.page, tab.page.locator("#agent-hare")
         hive.ask("spawn", name="hare")
         hive.ask("send", name="hare", body="the key is taken away")

@@ -52,7 +52,7 @@ def test_spawn_with_a_configuration(hive: LiveHive, tab: Tab) -> None:
     expect(page.locator("#agent-scribe .c-model")).to_have_text("vendor/large")
 
 
-def test_name_taken(hive: LiveHive, tab: Tab) -> None:
+def test_name_taken(tab: Tab) -> None:
     """A wish that cannot be had says why beside its button, and keeps what was typed."""
     page = tab.page
     page.click("[data-opens=ask-agent]")

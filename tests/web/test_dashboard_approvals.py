@@ -1,4 +1,4 @@
-"""An approval whose base moves in the moment between a grant and its outcome, which no real daemon leaves open for long."""
+"""An approval whose base moves between a grant and its outcome, which no real daemon leaves apart for long."""
 
 from __future__ import annotations
 

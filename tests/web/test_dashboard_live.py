@@ -1,8 +1,7 @@
-"""Two dashboards at once, a daemon that goes and comes back, the keyboard alone, small windows, quiet eyes."""
+"""The dashboard in every state: by the keyboard alone, in small windows, for quiet eyes and for ears."""
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,11 +12,9 @@ from hyperhive.commands.agents import ReportOutcome
 from hyperhive.commands.reports import ReportFact
 from hyperhive.events.envelope import DAEMON, actor_of_agent
 from hyperhive.events.turns import HarnessStarted
-from tests.served import place
 from tests.web import scene
-from tests.web.browser import Chromium, needs_chromium, port_of
+from tests.web.browser import Chromium, needs_chromium
 from tests.web.staged import Stage, staged
-from tests.web.test_dashboard_acts import SETTINGS, asked, running
 
 pytestmark = needs_chromium
 
@@ -34,55 +31,6 @@ def fresh() -> Iterator[Stage]:
     """A hive that has just begun."""
     with staged(scene.fresh()) as found:
         yield found
-
-
-def test_two_pages_and_a_restart(chromium: Chromium) -> None:
-    """Both follow the hive; a lost daemon is said and loses nobody's words; back again, both go on with no gap."""
-    with place() as served:
-        served.serve(*SETTINGS)
-        served.until("the manager runs", lambda: running(served) == ["manager"])
-        first, second = chromium.tab(served), chromium.tab(served)
-        port = port_of(first.home)
-        for tab in (first, second):
-            tab.expected = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED", "ERR_CONNECTION_RESET", "status of 409")
-            tab.page.wait_for_selector("#connection[data-live=live]")
-        id_ = asked(served, "ship?", options=["yes", "no"])
-        first.page.check(f"#q{id_}-2")
-        first.page.fill(f"#q{id_}-free", "not on a frid")
-        second.page.fill("#compose-body", "half a letter")
-        second.page.click("[data-logs=manager]")
-        second.page.wait_for_selector("#logs-manager .logs-lines[data-read]")
-        served.stop(signal.SIGKILL)
-        for tab in (first, second):
-            expect(tab.page.locator("#connection[data-live=disconnected]")).to_contain_text("last heard")
-        expect(first.page.locator(f"#answer-{id_} button:not([type=button])")).to_be_disabled()
-        first.page.press(f"#q{id_}-free", "Control+Enter")
-        expect(first.page.locator(f"#answer-{id_} [data-error]")).to_contain_text("what you wrote is kept")
-        served.serve(*SETTINGS, "--listen", f"127.0.0.1:{port}")
-        later = asked(served, "and now?")
-        for tab in (first, second):
-            tab.page.evaluate("document.querySelector('[data-retry]')?.click()")
-            expect(tab.page.locator("#connection[data-live=live]")).to_be_visible()
-            expect(tab.page.locator(f"#q{later}")).to_be_visible()
-        expect(first.page.locator(f"#q{id_}-2")).to_be_checked()
-        expect(first.page.locator(f"#q{id_}-free")).to_have_value("not on a frid")
-        expect(second.page.locator("#compose-body")).to_have_value("half a letter")
-        expect(second.page.locator("#logs-manager .logs-lines")).to_be_visible()
-        first.page.press(f"#q{id_}-free", "End")
-        first.page.locator(f"#q{id_}-free").press_sequentially("ay")
-        first.page.click(f"#answer-{id_} button:not([type=button])")
-        for tab in (first, second):
-            expect(tab.page.locator(f"#q{id_}")).to_have_count(0)
-            expect(tab.page.locator(f"#q{id_}-over")).to_contain_text("no, not on a friday")
-        head = served.facts()[-1]["position"]
-        shown = "document.querySelector('#connection .at').textContent.replace(/\\D/g, '') >= "
-        for tab in (first, second):
-            tab.page.wait_for_function(f"() => {shown}{head}")
-        newest = "[...document.querySelectorAll('#facts li[id]')].map(row => row.id)"
-        assert first.page.evaluate(newest) == second.page.evaluate(newest)
-        assert len(set(first.page.evaluate(newest))) == len(first.page.evaluate(newest))
-        assert first.trouble == second.trouble == []
-        served.stop()
 
 
 def test_a_reload_keeps_drafts(night: Stage, chromium: Chromium) -> None:
@@ -303,17 +251,3 @@ def test_the_swarm_is_one_click_away(night: Stage, chromium: Chromium) -> None:
     page.evaluate("scrollTo(0, 0)")
     page.keyboard.press("s")
     assert page.evaluate("document.querySelector('#swarm').getBoundingClientRect().top") < 100
-
-
-def test_viewers_only_look(chromium: Chromium) -> None:
-    """Who may only look is shown everything and offered nothing."""
-    with place() as served:
-        served.serve(*SETTINGS)
-        served.until("the manager runs", lambda: running(served) == ["manager"])
-        asked(served, "ship?", options=["yes", "no"])
-        link = served.ask("operator_add", name="vera", role="viewer")["link"]
-        page = chromium.tab(served, token=link.partition("#login=")[2]).page
-        expect(page.locator("#q1")).to_contain_text("ship?")
-        expect(page.locator("#agent-manager")).to_be_visible()
-        assert page.locator("#page form[data-act]").count() == 0
-        expect(page.locator("[data-me]")).to_have_text("vera")
