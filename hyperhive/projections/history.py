@@ -99,11 +99,12 @@ class History:
             + (SELECT count(*) FROM messages WHERE NOT is_open AND "to" = ?1 AND id < ?2)"""
         return int(self._connection.execute(sql, (name, before)).fetchone()[0])
 
-    def activity(self, limit: int) -> list[Recorded]:
+    def activity(self, limit: int, *, before: int = _NO_END) -> list[Recorded]:
         """Return the newest facts that a person would want to read of, the newest first; archived ones are not."""
         noise = [kind.__name__ for kind in _NOISE]
         marks = ", ".join("?" * len(noise))
-        return self._facts(f"WHERE type NOT IN ({marks}) ORDER BY position DESC LIMIT ?", (*noise, limit))
+        where = f"WHERE type NOT IN ({marks}) AND position < ? ORDER BY position DESC LIMIT ?"
+        return self._facts(where, (*noise, before, limit))
 
     def trouble(self, name: str) -> Recorded | None:
         """Return the newest fact of an agent's lifecycle that says what went wrong."""

@@ -24,6 +24,7 @@ from hyperhive.proposals.shown import review_shown
 from hyperhive.web.access import AgentKeys, Keys, Who
 from hyperhive.web.acts import Acts
 from hyperhive.web.agent_page import AgentPage, agent_ways
+from hyperhive.web.dashboard.activity import older_activity
 from hyperhive.web.dashboard.configs import config_log
 from hyperhive.web.dashboard.mail import older_mail
 from hyperhive.web.dashboard.reviews import Reviews
@@ -138,6 +139,7 @@ def site(holds: Site, *more: Way) -> Starlette:
         Way(path="/api/approval/{id:int}", who=Who.VIEWER, answer=_approval(holds.proposals)),
         *page_ways(page, feed),
         older_mail(holds.history),
+        older_activity(holds.history),
         config_log(holds.proposals),
         *past_ways(past),
         Way(path="/api/agent-key/{name}", who=Who.VIEWER, answer=_agent_key(holds), method="POST"),

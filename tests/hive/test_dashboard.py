@@ -8,10 +8,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.hive.live import LiveHive
-from tests.hive.rehearsed import GONE, asked, hive, opened, proposed, tab
+from tests.hive.rehearsed import GONE, asked, hive, opened, proposed
 from tests.web.browser import Chromium, Tab, _browser, address_of, chromium, needs_chromium, port_of
 
-__all__ = ["_browser", "chromium", "hive", "tab"]
+__all__ = ["_browser", "chromium", "hive"]
 
 pytestmark = [pytest.mark.hive, needs_chromium]
 
@@ -82,9 +82,7 @@ def reaches(tab: Tab, hive: LiveHive) -> None:
 
 
 def test_a_night(hive: LiveHive, chromium: Chromium) -> None:
-    """What sessions ask for stands in both windows, and nothing that somebody has begun is lost: not while the page
-    changes under it, not over a death of the daemon. Then each form's act stands in both.
-    """
+    """Nothing that is begun is lost, as the page changes and as the daemon dies; each act stands in both windows."""
     windows = one, two = opened(hive, chromium), opened(hive, chromium)
     port = port_of(address_of(hive))
     for tab in windows:

@@ -22,7 +22,7 @@ PUBLIC = """
 VIEWER = """
     GET /page/dashboard   GET /page/dashboard/{section}   GET /events   GET /metrics
     GET /api/me   GET /api/state   GET /api/journal/{name}   POST /api/agent-key/{name}
-    GET /api/approval/{id:int}   GET /page/mail   GET /page/config/{name}
+    GET /api/approval/{id:int}   GET /page/mail   GET /page/activity   GET /page/config/{name}
     GET /agent/{name}/api/state   GET /agent/{name}/api/journal   GET /agent/{name}/page
     GET /agent/{name}/stream   GET /agent/{name}/stream/text   GET /agent/{name}/events
     GET /page/past   GET /api/past/track   GET /api/past/events   GET /api/past/jump

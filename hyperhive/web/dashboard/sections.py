@@ -19,17 +19,15 @@ from hyperhive.projections.identity import IDENTITY
 from hyperhive.projections.messages import MESSAGES
 from hyperhive.projections.projection import Projection
 from hyperhive.projections.questions import QUESTIONS
-from hyperhive.projections.sentences import person, sentence
+from hyperhive.projections.sentences import person
 from hyperhive.projections.sessions import DAY, SESSIONS, spent_on
+from hyperhive.web.dashboard import activity
 from hyperhive.web.dashboard.approvals import asked, decided
 from hyperhive.web.dashboard.reviews import Reviewing
 from hyperhive.web.dashboard.swarm import Shown, shown
 from hyperhive.web.sections import Section, Sight
 
 SHOWN_MAIL = 20
-SHOWN_FACTS = 45
-READ_FACTS = 90
-"""Some of what is read says nothing that its neighbours do not."""
 SHOWN_RESOLVED = 3
 FRESH_POSITIONS = 5_000
 """A log longer than that is past its first steps, whatever it holds."""
@@ -218,20 +216,10 @@ class Dashboard:
 
     def activity(self, sight: Sight) -> dict[str, Any]:
         """Show the newest facts in words."""
-        told = [(fact, sentence(fact)) for fact in sight.history.activity(READ_FACTS)]
-        loud = [(fact, said) for fact, said in told if not said.quiet][:SHOWN_FACTS]
+        found = activity.told(sight.history.activity(activity.READ))
         return {
-            "facts": [
-                {
-                    "position": fact.position,
-                    "at": rfc3339(fact.at),
-                    "category": fact.stream.partition("-")[0],
-                    "agent": getattr(fact.event, "agent", None) or getattr(fact.event, "asker", None) or "",
-                    "said": said,
-                }
-                for fact, said in loud
-            ],
-            "more": len(loud) == SHOWN_FACTS,
+            "facts": found.rows,
+            "older": found.older,
             "agents": sorted({row["name"] for row in views.agent_rows(sight.hive)}),
         }
 

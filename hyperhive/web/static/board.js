@@ -3,8 +3,7 @@
 import { ask } from "./ask.js";
 import { goTo } from "./keys.js";
 import { showMoved } from "./morph.js";
-import { parse } from "./parse.js";
-import { fill } from "./times.js";
+import { closeGaps, olderOn } from "./older.js";
 import { writeTo } from "./typing.js";
 
 const STAYS_MS = 30_000;
@@ -27,15 +26,15 @@ export function boardOn(root) {
       event.preventDefault();
       openAgent(agent);
     }
-    const target = event.target.closest?.("[data-writes], [data-hides], [data-older]");
+    const target = event.target.closest?.("[data-writes], [data-hides]");
     if (target?.dataset.writes) writeTo(target.dataset.writes);
     if (target?.dataset.hides) hide(target.dataset.hides);
-    if (target?.dataset.older) older(target);
     const showing = event.target.closest?.("[data-shows-moved]");
     if (showing) showMoved(showing.closest("[data-moved]"));
   });
   root.addEventListener("hive:urgency", (event) => tellLeft(event.target, event.detail));
   root.addEventListener("hive:moved", (event) => sayMoved(event.target, event.detail));
+  olderOn(root, filter);
   setInterval(passing, 1_000);
 }
 
@@ -46,7 +45,7 @@ export function settle(root) {
   }
   filter();
   passing();
-  closeGap();
+  closeGaps(root, filter);
   washes(root);
   count();
   if (asked !== null && !document.getElementById(asked)) moveOn();
@@ -97,13 +96,11 @@ function passing() {
 
 /** Shows the time once per minute, a line where another day begins, and only what was asked for. */
 function filter() {
-  const list = document.getElementById("facts");
-  if (!list) return;
   const [by, wanted] = (document.getElementById("activity-about")?.value ?? "").split(":");
-  for (const day of list.querySelectorAll(".day")) day.remove();
+  for (const day of document.querySelectorAll("#activity .day")) day.remove();
   let minute = "";
   let day = new Date().toDateString();
-  for (const row of [...list.children]) {
+  for (const row of [...document.querySelectorAll("#facts > li, #older-facts > li")]) {
     const shown = !by || (by === "kind" ? row.dataset.kind === wanted : row.dataset.about === wanted);
     row.hidden = !shown;
     if (!shown) continue;
@@ -129,7 +126,7 @@ function dayLine(at) {
 
 /** A row that says something else than before is washed for a moment. */
 function washes(root) {
-  for (const row of root.querySelectorAll("[data-row], .letter, .ask[data-ask], .facts-list > li[id]")) {
+  for (const row of root.querySelectorAll("[data-row], .letters:not(#older-mail) > .letter, .ask[data-ask], #facts > li[id]")) {
     const says = [...row.querySelectorAll(".agent, .c-state > :first-child, .words, .badge, .body, .question, .told")]
       .map((part) => part.textContent)
       .join("\n");
@@ -187,49 +184,4 @@ async function openAgent(link) {
 function hide(id) {
   localStorage.setItem(HIDDEN + id, "1");
   document.getElementById(id).hidden = true;
-}
-
-/** Brings in older mail, below what is shown. */
-async function older(button) {
-  button.disabled = true;
-  try {
-    const list = document.getElementById("older-mail");
-    const told = await mailBefore(list.lastElementChild ? idOf(list.lastElementChild) : button.dataset.older);
-    list.append(...told.querySelectorAll("li"));
-    fill(list);
-    button.hidden = !told.querySelector("[data-older]");
-  } finally {
-    button.disabled = false;
-  }
-}
-
-/** Mail that has left the newest ones while older mail is open below them comes back between the two. */
-async function closeGap() {
-  const list = document.getElementById("older-mail");
-  const button = document.getElementById("older");
-  if (!list?.firstElementChild || !button || closing) return;
-  const above = Number(button.dataset.older);
-  if (list.dataset.above === String(above)) return;
-  closing = true;
-  try {
-    const newest = Number(idOf(list.firstElementChild));
-    const missing = [...(await mailBefore(above)).querySelectorAll("li")].filter((row) => Number(idOf(row)) > newest);
-    list.prepend(...missing);
-    list.dataset.above = String(above);
-    fill(list);
-  } catch {
-    // With the next change of the page it is tried again.
-  } finally {
-    closing = false;
-  }
-}
-let closing = false;
-
-function idOf(row) {
-  return row.id.replace("mail-", "");
-}
-
-async function mailBefore(id) {
-  const response = await ask(`/page/mail?before=${id}`, { headers: { Accept: "text/html" } });
-  return parse(await response.text());
 }

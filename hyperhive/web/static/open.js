@@ -1,6 +1,8 @@
 // What opens in place: `data-opens="id"` shows the element, `data-closes="id"` hides it again. What is open stays open
 // while the page changes; `data-client` tells the morph so.
 
+const opened = []; // in their order
+
 /** Takes over a root. `onOpen(element)` hears of what was opened, `onClose(element)` of what was closed. */
 export function openOn(root, { onOpen = () => {}, onClose = () => {} } = {}) {
   root.addEventListener("click", (event) => {
@@ -16,6 +18,13 @@ export function openOn(root, { onOpen = () => {}, onClose = () => {} } = {}) {
       event.preventDefault();
       close(inside, onClose);
     }
+  });
+  // With the focus elsewhere, as on the row of open logs: what was opened last.
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || event.defaultPrevented || document.querySelector("dialog[open]")) return;
+    if (event.target.matches?.("textarea, select, input")) return;
+    const last = opened.filter((element) => element.isConnected && !element.hidden).at(-1);
+    if (last) close(last, onClose);
   });
   // What was done needs no asking any more.
   root.addEventListener("hive:done", (event) => {
@@ -36,6 +45,7 @@ function toggle(opener, { onOpen, onClose }) {
     return;
   }
   element.hidden = false;
+  opened.splice(0, opened.length, ...opened.filter((each) => each.isConnected && each !== element), element);
   opener.setAttribute("aria-expanded", "true");
   onOpen(element);
   if (element.matches(".sure, .ask-agent")) firstField(element)?.focus();

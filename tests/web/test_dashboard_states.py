@@ -1,0 +1,161 @@
+"""States of the dashboard that come seldom or go soon: failures, what has just ended, older facts, quiet refreshes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from hyperhive.commands.approvals import Approve
+from hyperhive.commands.messages import SendMessage
+from hyperhive.commands.questions import AnswerQuestion
+from hyperhive.events import agents, egress, messages, questions
+from hyperhive.events.envelope import MANAGER, OPERATOR
+from hyperhive.events.hive import HiveCreated
+from tests.web import scene
+from tests.web.browser import Chromium, needs_chromium
+from tests.web.staged import Stage, Told, staged
+
+pytestmark = needs_chromium
+
+LETTERS = 130
+"""So many facts are more than the activity shows at once."""
+
+
+def trouble() -> list[Told]:
+    """Return what went wrong in a hive, after a lot of mail."""
+    named = {name: agents.SpawnSucceeded(agent=name, generation=1) for name in ("manager", "coder", "poet")}
+    return [
+        Told(900, HiveCreated(hive="h1")),
+        *(Told(800, each) for name, fact in named.items() for each in (agents.SpawnRequested(agent=name), fact)),
+        *(Told(700, messages.MessageSent(to="coder", sender="operator", body=f"letter {n}")) for n in range(LETTERS)),
+        Told(90, agents.RebuildRequested(agent="coder"), OPERATOR),
+        Told(80, agents.RebuildFailed(agent="coder", error="no space left\nwhile copying /state", running=True)),
+        Told(70, agents.SpawnRequested(agent="weaver"), OPERATOR),
+        Told(60, agents.SpawnFailed(agent="weaver", error="no network namespace")),
+        Told(50, egress.EgressBlocked(agent="poet", host="evil.example", port=443)),
+        Told(40, questions.QuestionAsked(id=1, asker="manager", question="ship?"), MANAGER),
+    ]
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    """A hive in trouble."""
+    with staged(trouble()) as found:
+        yield found
+
+
+def opened(stage: Stage, chromium: Chromium) -> Page:
+    """Open the dashboard and wait until it is live."""
+    page = chromium.tab(stage).page
+    page.wait_for_selector("#connection[data-live=live]")
+    return page
+
+
+def test_failures(stage: Stage, chromium: Chromium) -> None:
+    """What failed says so in its row, with the reason in its words and all of the output at a press."""
+    page = opened(stage, chromium)
+    row = page.locator("#agent-coder")
+    expect(row.locator(".c-state .red")).to_have_text("rebuild failed")
+    expect(row.locator(".words")).to_have_text("it runs on: no space left")
+    expect(page.locator("#said-coder")).to_be_hidden()
+    page.click("[data-opens=said-coder]")
+    expect(page.locator("#said-coder")).to_have_text("no space left\nwhile copying /state")
+    stage.dispatch(SendMessage(actor=OPERATOR, to="coder", body="while it is open"))
+    expect(page.locator("#facts li").first).to_contain_text("operator wrote to coder")
+    expect(page.locator("#said-coder")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#said-coder")).to_be_hidden()
+    expect(page.locator("#coming-weaver .c-state")).to_have_text("failed")
+    expect(page.locator("#coming-weaver .words")).to_have_text("no network namespace")
+    expect(page.locator("#agent-poet .words")).to_have_text("was kept from evil.example")
+
+
+def test_what_has_ended_goes(chromium: Chromium) -> None:
+    """An ask that has ended stays half a minute as one line, or while the pointer is on it; one under way stays."""
+    with staged(trouble()) as stage:
+        commit = stage.wish("scout", 'model = "sonnet"\n')
+        page = opened(stage, chromium)
+        page.clock.install()
+        page.reload()
+        page.wait_for_selector("#connection[data-live=live]")
+        stage.dispatch(AnswerQuestion(actor=OPERATOR, question=1, text="on monday"))
+        stage.dispatch(Approve(actor=OPERATOR, approval=1, seen=True, commit=commit, base=None))
+        over, building = page.locator("#q1-over"), page.locator("#approval-1-built")
+        expect(over).to_contain_text("answered by operator: “on monday”")
+        expect(building).to_contain_text("approved by operator")
+        expect(building).to_contain_text("applying…")
+        over.hover()
+        page.clock.fast_forward(32_000)
+        expect(over).to_be_visible()
+        page.mouse.move(0, 0)
+        page.clock.fast_forward(2_000)
+        expect(over).to_be_hidden()
+        expect(building).to_be_visible()
+
+
+def test_older_activity_in_place(stage: Stage, chromium: Chromium) -> None:
+    """What is older comes below what is shown, by keyboard, too, without gap or repeat while newer facts push on."""
+    page = opened(stage, chromium)
+    shown = (
+        "[...document.querySelectorAll('#facts > li[id], #older-facts > li[id]')].map(row => Number(row.id.slice(5)))"
+    )
+    older = page.locator("#activity .older a")
+    first = page.evaluate(shown)
+    expect(older).to_have_attribute("href", f"/past?at={first[-1]}")
+    older.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_function(f"count => {shown}.length > count", arg=len(first))
+    for number in range(5):
+        stage.dispatch(SendMessage(actor=OPERATOR, to="poet", body=f"meanwhile {number}"))
+    newest = stage.facts("inbox-poet")[-1]["position"]
+    page.wait_for_function(f"head => {shown}[0] === head", arg=newest)
+    page.select_option("#activity-about", "agent:poet")
+    expect(page.locator("#older-facts > li[id^=fact]:visible")).to_have_count(0)
+    page.select_option("#activity-about", "")
+    while older.is_visible():
+        count = page.evaluate(f"{shown}.length")
+        older.click()
+        page.wait_for_function(
+            f"count => {shown}.length > count || document.querySelector('#activity .older a').hidden", arg=count
+        )
+    page.wait_for_function(f"{shown}.at(-1) === 1")
+    everything = page.evaluate(shown)
+    assert everything == sorted(set(everything), reverse=True)
+    letters = [fact["position"] for fact in stage.facts("inbox-coder")]
+    assert set(letters) <= set(everything)
+    assert page.url == f"{stage.home}/"
+
+
+_ASKED = """(() => {
+  const real = window.fetch;
+  window.asked = { at: [], open: 0 };
+  window.fetch = (path, options) => {
+    if (path !== "/page/dashboard") return real(path, options);
+    window.asked.at.push(Date.now());
+    window.asked.open += 1;
+    const answer = real(path, options);
+    answer.then((told) => told.clone().text()).finally(() => { window.asked.open -= 1; });
+    return answer;
+  };
+})()"""
+
+
+@pytest.mark.parametrize(("told", "seconds"), [(scene.night, 2), (scene.fresh, 5)])
+def test_refreshes_without_traffic(chromium: Chromium, told: object, seconds: int) -> None:
+    """A page that hears nothing asks again after 5 seconds, after 2 where something is pending."""
+    assert callable(told)
+    with staged(told()) as stage:
+        page = chromium.tab(stage).page
+        page.add_init_script(_ASKED)
+        page.clock.install()
+        page.reload()
+        page.wait_for_selector("#connection[data-live=live]")
+        page.clock.pause_at(page.evaluate("Date.now() + 1000"))
+        while page.evaluate("asked.at.length") < 5:
+            page.wait_for_function("asked.open === 0", polling=20)
+            page.clock.run_for(100)
+        at = page.evaluate("asked.at")
+        gaps = [(later - former) / 1_000 for former, later in zip(at[2:], at[3:], strict=False)]
+        assert all(seconds <= gap < seconds + 1 for gap in gaps), gaps
