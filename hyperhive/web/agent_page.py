@@ -42,6 +42,7 @@ MODULES = (
     "held.js",
     "journal.js",
     "key.js",
+    "keys.js",
     "live.js",
     "login.js",
     "morph.js",

@@ -13,9 +13,6 @@ import pytest
 from tests.hive.live import LiveHive, live
 from tests.web.browser import Chromium, Tab
 
-GONE = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
-"""What a console says while a daemon is away."""
-
 _HURRY = """
 [[rule]]
 who = "manager"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -144,7 +144,8 @@ def test_the_dock(hive: LiveHive, windows: tuple[Tab, Tab]) -> None:
     for page in (one, two):
         page.wait_for_selector("#stream .is-command >> text=/context")
         page.wait_for_selector("#stream .is-prose >> text=Context Usage")
-    for number, ends in enumerate((lambda: one.click("#interrupt button"), lambda: says(one, "/cancel")), start=1):
+    ways: list[Callable[[], None]] = [lambda: one.click("#interrupt button"), lambda: says(one, "/cancel")]
+    for number, ends in enumerate(ways, start=1):
         says(two, f"think {number}")
         hive.until("it thinks", lambda: hive.agent("coder")["status"] == "thinking")
         one.wait_for_selector("#interrupt button:enabled")

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.hive.live import LiveHive
-from tests.hive.rehearsed import GONE, asked, hive, opened, proposed
-from tests.web.browser import Chromium, Tab, _browser, address_of, chromium, needs_chromium, port_of
+from tests.hive.rehearsed import asked, hive, opened, proposed
+from tests.web.browser import GONE, Chromium, Tab, _browser, address_of, chromium, needs_chromium, port_of
 
 __all__ = ["_browser", "chromium", "hive"]
 

@@ -198,7 +198,7 @@ def test_search_and_kinds(served: Served, coder: Speaker, chromium: Chromium) ->
     page.keyboard.press("/")
     page.keyboard.type("NEEDLE in coder")
     page.wait_for_selector(f"#stream >> text={needle}")
-    assert page.locator("#stream .entry").count() == 1
+    so(page, "document.querySelectorAll('#stream .entry').length === 1")
     coder.say(assistant(text("nothing of it")), assistant(text(f"again {needle}")))
     page.wait_for_selector("#stream >> text=again")
     assert page.locator("#stream .entry").count() == 2
@@ -306,6 +306,11 @@ def test_interrupt_by_keys(served: Served, coder: Speaker, chromium: Chromium) -
     page.click("[data-opens=inbox]")
     page.wait_for_selector("#inbox >> text=mail")
     before = len([fact for fact in served.facts("turn-coder") if fact["type"] == "TurnInterruptRequested"])
+    page.keyboard.press("?")
+    page.wait_for_selector("#keys >> text=interrupt the turn, with nothing open")
+    page.keyboard.press("Escape")
+    page.wait_for_selector("#keys", state="hidden")
+    assert page.locator("#inbox").is_visible()
     page.keyboard.press("Escape")
     assert page.locator("#inbox").is_hidden()
     page.keyboard.press("Escape")

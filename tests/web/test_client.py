@@ -138,6 +138,13 @@ class TestKeys:
         assert status == [403, "viewer:bob may only look; an operator may do that"]
 
 
+_LOOKS = """() => { const seen = [];
+  new MutationObserver((all) => seen.push(...all.map((one) => one.oldValue))).observe(
+    document.getElementById("connection"), { attributeFilter: ["data-live"], attributeOldValue: true });
+  return seen; }"""
+"""How the connection stood, each time before it stood otherwise."""
+
+
 def test_killed_under_an_open_page(chromium: Chromium) -> None:
     """The page says that it is disconnected and keeps what was typed; later it shows what it missed."""
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -150,6 +157,7 @@ def test_killed_under_an_open_page(chromium: Chromium) -> None:
         page = tab.page
         page.wait_for_selector("html[data-live=live]")
         page.click("[data-opens=destroy-coder]")
+        looks = page.evaluate_handle(_LOOKS)
         assert served.stop(signal.SIGKILL).code == -signal.SIGKILL
         page.wait_for_selector("html[data-live=disconnected]")
         sends = page.locator("#page form[data-act] button:not([type=button])")
@@ -164,6 +172,7 @@ def test_killed_under_an_open_page(chromium: Chromium) -> None:
         page.wait_for_selector("html[data-live=live]")
         last = served.facts()[-1]["position"]
         page.wait_for_function(REACHED, arg=last)
+        assert looks.evaluate("seen => seen.slice(0, 3)") == ["live", "disconnected", "catching-up"]
         expect(page.locator("#restart-coder button")).to_be_enabled()
         expect(page.locator("#hard-coder button")).to_be_enabled()
         assert page.locator("#page [data-away], #page [title*=disconnected]").count() == 0

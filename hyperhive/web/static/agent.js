@@ -6,6 +6,7 @@ import { Dock } from "./dock.js";
 import { actOn } from "./forms.js";
 import { glyph } from "./glyphs.js";
 import { Journal } from "./journal.js";
+import { list } from "./keys.js";
 import { forget, key, onChange, takeFromAddress } from "./key.js";
 import { Live } from "./live.js";
 import { askForKey, putAway } from "./login.js";
@@ -136,6 +137,7 @@ function onClick(event) {
   }
   if (event.target.closest("#newer button")) turns.follow(true);
   if (event.target.closest("#older button")) turns.older();
+  if (event.target.closest("[data-keys]")) list();
 }
 
 function choose(chosen) {
@@ -165,6 +167,8 @@ async function unfold(button) {
 }
 
 function onKey(event) {
+  const keys = document.getElementById("keys");
+  if (keys.open && event.key !== "?") return;
   if (event.key === "Escape" && !event.isComposing) {
     const find = document.getElementById("find");
     if (dock.close()) return;
@@ -176,10 +180,11 @@ function onKey(event) {
     return;
   }
   const writing = event.target.matches?.("textarea, select, input:not([type=checkbox])");
-  if (event.key === "/" && !writing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+  if (writing || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "/") {
     event.preventDefault();
     document.getElementById("find").focus();
-  }
+  } else if (event.key === "?") list();
 }
 
 let searching;

@@ -18,7 +18,8 @@ export function keysOn(root) {
   });
 }
 
-function list() {
+/** Shows the list of keys, or hides it. */
+export function list() {
   const dialog = document.getElementById("keys");
   if (dialog.open) dialog.close();
   else dialog.showModal();
@@ -74,6 +75,8 @@ function take(event) {
       return step(-1);
     case "l":
       return logs();
+    case "/":
+      return search();
     default:
       return /^[1-9]$/.test(key) && choose(event.target, Number(key));
   }
@@ -92,6 +95,12 @@ function logs() {
   const verb = document.activeElement?.closest?.("[data-row]")?.querySelector("[data-logs]");
   verb?.click();
   return Boolean(verb);
+}
+
+function search() {
+  const field = document.querySelector("[data-filter=text]");
+  field?.focus();
+  return Boolean(field);
 }
 
 function choose(target, number) {
