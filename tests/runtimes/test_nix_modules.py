@@ -100,7 +100,7 @@ def test_module_enabled(nix: str, library: str) -> None:
     unit = config["systemd"]["services"]["hyperhive"]["serviceConfig"]
     assert (unit["Type"], unit["KillMode"], unit["ProtectSystem"]) == ("notify", "process", "strict")
     assert unit["SupplementaryGroups"] == ["systemd-journal"]
-    assert {str(nixos_build.CONFS), "/run/lock", "/var/lib/nixos-containers"} < set(unit["ReadWritePaths"])
+    assert {str(nixos_build.CONFS), "/run", "/var/lib/nixos-containers"} < set(unit["ReadWritePaths"])
     made = {rule.split()[1] for rule in config["systemd"]["tmpfiles"]["rules"]}
     assert {str(nixos_build.CONFS), "/var/lib/nixos-containers"} < made
     assert unit["ExecStart"].startswith("/nix/hyperhive/bin/hyperhive serve --config ")
