@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
-from hyperhive.commands.approvals import Approve
+from hyperhive.commands.agents import ReportOutcome
+from hyperhive.commands.approvals import Approve, ReportApplied
 from hyperhive.commands.messages import SendMessage
 from hyperhive.commands.questions import AnswerQuestion
 from hyperhive.events import agents, egress, messages, questions
-from hyperhive.events.envelope import MANAGER, OPERATOR
+from hyperhive.events.configurations import AgentSettings
+from hyperhive.events.envelope import DAEMON, MANAGER, OPERATOR
 from hyperhive.events.hive import HiveCreated
 from tests.web import scene
 from tests.web.browser import Chromium, needs_chromium
 from tests.web.staged import Stage, Told, staged
+from tests.web.waiting import AFTER, BEFORE, configured, proposed
 
 pytestmark = needs_chromium
 
@@ -125,6 +129,90 @@ def test_older_activity_in_place(stage: Stage, chromium: Chromium) -> None:
     letters = [fact["position"] for fact in stage.facts("inbox-coder")]
     assert set(letters) <= set(everything)
     assert page.url == f"{stage.home}/"
+
+
+def test_countdowns(chromium: Chromium) -> None:
+    """A countdown is calm, amber in its last ten minutes, filled in its last one, and grey when it is over."""
+    asked = {7_200: "ink2", 300: "amber", 30: "fill-ink", -1: "ink3"}
+    told = [
+        Told(
+            40,
+            questions.QuestionAsked(id=n, asker="manager", question="ship?", deadline_at=scene.deadline(left)),
+            MANAGER,
+        )
+        for n, left in enumerate(asked, 1)
+    ]
+    with staged([Told(900, HiveCreated(hive="h1")), *told]) as stage:
+        page = opened(stage, chromium)
+        looks = """() => [...document.querySelectorAll('.ask .countdown')].map((one) => {
+          const { color, backgroundColor } = getComputedStyle(one);
+          return [color, backgroundColor !== 'rgba(0, 0, 0, 0)'];
+        })"""
+        tokens = """names => names.map((name) => {
+          const one = document.body.appendChild(document.createElement('i'));
+          one.style.color = `var(--${name})`;
+          return getComputedStyle(one).color;
+        })"""
+        colours = page.evaluate(tokens, list(asked.values()))
+        wanted = [[colour, name == "fill-ink"] for colour, name in zip(colours, asked.values(), strict=True)]
+        assert page.evaluate(looks) == wanted
+        expect(page.locator("#q4 .countdown")).to_contain_text("0s")
+
+
+def test_pressed_before_the_page_knew(chromium: Chromium) -> None:
+    """An approval whose base moved before the page heard of it is refused with what moved; nothing is granted."""
+    with staged(trouble()) as stage:
+        first = configured(stage, "coder", BEFORE)
+        second, commit = proposed(stage, "coder", BEFORE.replace("2048", "4096"))
+        stage.dispatch(Approve(actor=OPERATOR, approval=second, seen=True, commit=commit, base=first))
+        third, _ = proposed(stage, "coder", AFTER)
+        tab = chromium.tab(stage)
+        tab.expected = ("status of 409",)
+        page = tab.page
+        page.wait_for_selector(f"#approval-{third} .diff mark")
+        page.fill(f"#note-{third}", "half a thou")
+        held: list[Route] = []
+        page.route("**/page/dashboard*", lambda route: held.append(route))  # noqa: PLW0108 - playwright marks it
+        stage.dispatch(ReportApplied(actor=DAEMON, approval=second, settings=AgentSettings(model="sonnet")))
+        stage.dispatch(ReportOutcome(actor=DAEMON, agent="coder", intent=stage.pending("coder")))
+        page.click(f"#approve-{third} .btn.main")
+        why = page.locator(f"#approve-{third} [data-error]")
+        expect(why).to_contain_text(f"not approved: the base moved from {first[:12]} to {commit[:12]};")
+        expect(page.locator(f"#approve-{third} .btn.main")).to_have_text("try again")
+        expect(page.locator(f"#note-{third}")).to_have_value("half a thou")
+        assert [fact["type"] for fact in stage.facts(f"approval-{third}")] == ["ApprovalRequested"]
+        assert tab.trouble == []
+
+
+def test_logs_that_are_not_followed(chromium: Chromium) -> None:
+    """Logs are read again while they are followed; whoever stops that stays where they read, until they go on."""
+    reads = iter(range(1, 10_000))
+
+    async def journal(_name: str, _unit: str, _lines: int) -> str:
+        return f"read {next(reads)}\n" + "line\n" * 60
+
+    with staged(scene.night(), journal=journal) as stage:
+        page = opened(stage, chromium)
+        page.clock.install()
+        page.reload()
+        page.wait_for_selector("#connection[data-live=live]")
+        page.click("[data-logs=coder]")
+        lines, follow = page.locator("#logs-coder .logs-lines"), page.locator("#logs-coder .switch")
+        idle = page.locator("#logs-coder [data-refresh]:not([data-state])")
+        expect(lines).to_contain_text("read 1")
+        page.clock.fast_forward(2_500)
+        expect(lines).not_to_contain_text(re.compile(r"read 1(?!\d)"))
+        lines.evaluate("one => { one.scrollTop = 0; }")
+        follow.uncheck()
+        expect(idle).to_be_visible()
+        shown = lines.inner_text()
+        assert lines.evaluate("one => one.scrollTop") == 0
+        page.clock.fast_forward(60_000)
+        assert idle.count() == 1, "it is not read again"
+        assert lines.inner_text() == shown
+        follow.check()
+        expect(lines).not_to_have_text(shown)
+        assert lines.evaluate("one => one.scrollTop + one.clientHeight >= one.scrollHeight - 2")
 
 
 _ASKED = """(() => {

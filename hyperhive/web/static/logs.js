@@ -52,7 +52,8 @@ function build(block, name) {
   const why = make("p", "why");
   why.hidden = true;
   block.append(head, lines, why);
-  head.addEventListener("change", () => read(block, { toEnd: true }));
+  // Whoever stops following wants to read where they are.
+  head.addEventListener("change", (event) => read(block, { toEnd: event.target !== box || box.checked }));
   refresh.addEventListener("click", () => read(block, { toEnd: true }));
 }
 
