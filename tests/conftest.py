@@ -32,6 +32,11 @@ hypothesis.settings.register_profile("calm", deadline=None, suppress_health_chec
 hypothesis.settings.load_profile("calm")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that boot hosts: they take minutes, and at the end nothing would run beside them."""
+    items.sort(key=lambda item: "tests/host" not in item.path.as_posix())
+
+
 def pytest_configure() -> None:
     """Listen to Ctrl-C again: a test run in the background was told to ignore it, and so would all that it starts."""
     if threading.current_thread() is threading.main_thread():
