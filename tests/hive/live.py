@@ -25,6 +25,7 @@ from hyperhive.events import chain
 from hyperhive.events.log import read_only
 from hyperhive.events.reading import Selection, select
 from hyperhive.replay import verify
+from tests.web.agent.said import Speaker
 
 DEADLINE_SECONDS = 120.0
 """For what takes a second or two; generous, since the machine may be busy."""
@@ -117,12 +118,28 @@ class LiveHive:
         rows: list[dict[str, Any]] = self.ask("agent_status")["agent_statuses"]
         return next(row for row in rows if row["name"] == name)
 
+    def harness(self, name: str) -> Speaker:
+        """Return what speaks on an agent's socket as its harness does."""
+        return Speaker(self.home / "r" / "agents" / name / "agent.sock")
+
     def kill_agent(self, name: str) -> None:
         """Kill every process of an agent from outside, at once."""
+        self._signal(name, signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def stands_still(self, name: str) -> Iterator[None]:
+        """Stop every process of an agent for the length of a block: it answers nothing, and does not end."""
+        self._signal(name, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._signal(name, signal.SIGCONT)
+
+    def _signal(self, name: str, number: signal.Signals) -> None:
         mine = [pid for pid, line in processes_of(self.state(name)).items() if "hyperhive.cli serve" not in line]
         for pid in {*mine, *_descendants(mine)} - {os.getpid()}:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, number)
 
     def spawn(self, *names: str) -> None:
         """Spawn agents and wait until each has ended its first turn, on the kick."""

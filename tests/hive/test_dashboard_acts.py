@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from hyperhive.commands.messages import MAX_DELIVERIES
 from hyperhive.projections.agents import QUARANTINE_CRASHES
 from tests.hive.live import LiveHive
 from tests.hive.rehearsed import asked, decided, hive, running, tab, types
@@ -86,6 +87,27 @@ class TestVerbs:
         expect(page.locator("#restart-coder [data-error]")).to_contain_text("no agent 'nobody'")
         expect(page.locator("#restart-coder button")).to_have_text("try again")
         expect(page.locator("#restart-coder button")).to_be_enabled()
+
+    def test_rebuild_all_that_need_it(self, hive: LiveHive, tab: Tab) -> None:
+        """Agents whose harness is of another release say so; one press rebuilds them all, one after the other."""
+        page, names = tab.page, ("coder", "twin")
+        hive.spawn("twin")
+        before = hive.facts()[-1]["position"]
+        for name in names:
+            hive.until("it is idle", lambda name=name: hive.agent(name)["status"] == "idle")  # type: ignore[misc]
+            hive.harness(name).report("harness_started", run="of another release", version="0.0.1")
+            expect(page.locator(f"#agent-{name} .badge")).to_have_text("needs update")
+        expect(page.locator("#rebuild-outdated button")).to_have_text("rebuild the 2 that need it")
+        page.click("#rebuild-outdated button")
+        for name in names:
+            expect(page.locator(f"#agent-{name} .badge")).to_have_count(0)
+        expect(page.locator("#rebuild-outdated")).to_have_count(0)
+        hive.until("both are rebuilt", lambda: len(hive.facts(None, "RebuildSucceeded", after=before)) == len(names))
+        found = hive.facts(None, "RebuildRequested", "RebuildSucceeded", after=before)
+        told = [(fact["type"], fact["data"]["agent"]) for fact in found]
+        assert told == [(kind, name) for name in names for kind in ("RebuildRequested", "RebuildSucceeded")]
+        hive.ask("destroy", name="twin", purge=True)
+        hive.until("it is gone", lambda: not hive.state("twin").parent.exists())
 
 
 class TestSessions:
@@ -299,6 +321,22 @@ class TestMail:
         page.click("#read-messages button")
         expect(letter).to_have_count(0)
         expect(page.locator(".letter >> text=done, see /state/notes")).to_be_visible()
+
+    def test_parked(self, hive: LiveHive, tab: Tab) -> None:
+        """Mail that an agent took five times and never answered is parked; it can be tried again, and dropped."""
+        page, parked = tab.page, tab.page.locator(".letter.parked")
+        hive.spawn("mute")
+        with hive.stands_still("mute"):
+            hive.ask("send", name="mute", body="say: what is it")
+            for verb, fact in (("requeue", "MessageRequeued"), ("drop", "MessageDropped")):
+                for _ in range(MAX_DELIVERIES + 1):
+                    hive.harness("mute").take()
+                expect(parked).to_contain_text(f"operator to mute, {MAX_DELIVERIES} tries")
+                page.click(f"form[action^='/{verb}/'] button")
+                expect(parked).to_have_count(0)
+                assert fact in types(hive, "inbox-mute")
+        hive.ask("destroy", name="mute", purge=True)
+        hive.until("it is gone", lambda: not hive.state("mute").parent.exists())
 
 
 class TestHive:

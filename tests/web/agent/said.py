@@ -80,6 +80,10 @@ class Speaker:
         """Report something."""
         self._ask({"cmd": "report", "event": {"kind": kind, **fields}})
 
+    def take(self) -> None:
+        """Take the mail that waits, holding none: what was handed over before comes again."""
+        self._ask({"cmd": "recv", "wait_seconds": 0, "holding": []})
+
     def send(self, body: str, to: str = "operator") -> None:
         """Write to somebody."""
         self._ask({"cmd": "send", "to": to, "body": body})
