@@ -8,12 +8,18 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.hive.live import LiveHive
-from tests.hive.rehearsed import asked, hive, opened, proposed
+from tests.hive.rehearsed import asked, decided, hive, opened, proposed
 from tests.web.browser import GONE, Chromium, Tab, _browser, address_of, chromium, needs_chromium, port_of
 
 __all__ = ["_browser", "chromium", "hive"]
 
 pytestmark = [pytest.mark.hive, needs_chromium]
+
+EMPTY = {
+    "questions": "when an agent needs a decision, it asks here",
+    "approvals": "new agents and changed configurations come here before they happen",
+    "tombstones": "a destroyed agent leaves its notes here",
+}
 
 TOP = "document.getElementById('agent-coder').getBoundingClientRect().top"
 SCROLL = "document.querySelector('#logs-coder .logs-lines').scrollTop"
@@ -79,6 +85,17 @@ def reaches(tab: Tab, hive: LiveHive) -> None:
     head: Any = hive.facts()[-1]["position"]
     shown = "document.querySelector('#connection .at').textContent.replace(/\\D/g, '')"
     tab.page.wait_for_function(f"head => Number({shown}) >= head", arg=head)
+
+
+def test_nothing_waits(hive: LiveHive, chromium: Chromium) -> None:
+    """Where nobody waits, empty sections say what will come there, and the bar that nothing needs anybody."""
+    decided(hive)
+    page = opened(hive, chromium).page
+    for section, says in EMPTY.items():
+        expect(page.locator(f"#{section} .empty")).to_contain_text(says)
+    expect(page.locator("[data-needs]")).to_contain_text("nothing needs you")
+    top = "id => document.getElementById(id).getBoundingClientRect().top"
+    assert page.evaluate(top, "swarm") < page.evaluate(top, "questions"), "the swarm comes first then"
 
 
 def test_a_night(hive: LiveHive, chromium: Chromium) -> None:
