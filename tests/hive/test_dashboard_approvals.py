@@ -130,6 +130,8 @@ def test_too_large(hive: LiveHive, tab: Tab) -> None:
     number = proposed(hive, "coder", 700, "a long one", more=6_000)
     ask = page.locator(f"#approval-{number}")
     expect(ask).to_contain_text("what cannot be shown whole cannot be approved")
+    expect(ask.locator(".diff .count")).to_contain_text("+")
+    expect(ask.locator(".diff .l")).to_have_count(0)
     expect(ask.locator(".btn.main")).to_be_disabled()
     page.click(f"#approve-{number} [formaction]")
     expect(ask).to_have_count(0)

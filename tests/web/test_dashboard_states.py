@@ -40,7 +40,7 @@ def trouble() -> list[Told]:
         Told(70, agents.SpawnRequested(agent="weaver"), OPERATOR),
         Told(60, agents.SpawnFailed(agent="weaver", error="no network namespace")),
         Told(50, egress.EgressBlocked(agent="poet", host="evil.example", port=443)),
-        Told(40, questions.QuestionAsked(id=1, asker="manager", question="ship?"), MANAGER),
+        Told(40, questions.QuestionAsked(id=1, asker="manager", question="shall we ship? " * 40), MANAGER),
     ]
 
 
@@ -89,6 +89,7 @@ def test_what_has_ended_goes(chromium: Chromium) -> None:
         stage.dispatch(Approve(actor=OPERATOR, approval=1, seen=True, commit=commit, base=None))
         over, building = page.locator("#q1-over"), page.locator("#approval-1-built")
         expect(over).to_contain_text("answered by operator: “on monday”")
+        assert over.locator(".cut").evaluate("one => one.getBoundingClientRect().right <= innerWidth - 336"), "it fits"
         expect(building).to_contain_text("approved by operator")
         expect(building).to_contain_text("applying…")
         over.hover()
