@@ -135,6 +135,31 @@ class TestSessions:
         expect(state).to_have_text("idle")
 
 
+class TestSpawning:
+    """An agent that comes."""
+
+    def test_is_shown(self, hive: LiveHive, tab: Tab) -> None:
+        """It stands there as spawning, and by whom, until it is a container; once that moment may be too short."""
+        seen = tab.page.evaluate_handle(
+            """() => { const seen = []; new MutationObserver(() => {
+              const row = document.querySelector("[id^=coming-sprite]");
+              if (row) seen.push(row.textContent);
+            }).observe(document.getElementById("page"), { childList: true, subtree: true });
+            return seen; }"""
+        )
+        for number in range(8):
+            name = f"sprite-{number}"
+            hive.ask("spawn", name=name)
+            expect(tab.page.locator(f"#agent-{name} .verbs")).to_be_visible()
+            hive.ask("destroy", name=name, purge=True)
+            hive.until("it is gone", lambda name=name: not hive.state(name).parent.exists())  # type: ignore[misc]
+            if seen.evaluate("seen => seen.length"):
+                break
+        (said, *_) = seen.evaluate("seen => seen")
+        assert "spawning…" in said
+        assert "asked by operator" in said
+
+
 class TestDestroy:
     """Soft and hard endings, tombstones."""
 

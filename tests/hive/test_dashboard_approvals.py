@@ -105,6 +105,13 @@ def test_applied_and_rolled_back(hive: LiveHive, tab: Tab, chromium: Chromium) -
     ask = tab.page.locator(f"#approval-{number}")
     expect(ask.locator(".l.del mark")).to_have_text("1200")
     tab.page.fill(f"#note-{number}", "half a thou")
+    # A page that has not heard of the newest base: it has the former one in its form.
+    late = "(form, base) => { form.elements.base.value = base; form.querySelector('.btn.main').click(); }"
+    tab.page.locator(f"#approve-{number}").evaluate(late, former)
+    moved = f"not approved: the base moved from {former[:12]} to {newest[:12]}"
+    expect(tab.page.locator(f"#approve-{number} [data-error]")).to_contain_text(moved)
+    expect(tab.page.locator(f"#note-{number}")).to_have_value("half a thou")
+    assert types(hive, f"approval-{number}") == ["ApprovalRequested"]
     page.click(f"[data-opens=configs-{name}]")
     expect(block.locator(f"#config-{name}-{newest[:7]} .badge")).to_have_text("applied")
     back = block.locator(f"#config-{name}-{former[:7]}")
