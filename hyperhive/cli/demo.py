@@ -78,11 +78,12 @@ class _Place:
 
 def _place(data: str | None, run: str | None) -> _Place:
     """Return where the hive will lie. Raises `Occupied`."""
-    if data is not None and Path(data, "hive.sqlite").exists():
+    if data is not None and (Path(data).expanduser() / "hive.sqlite").exists():
         raise Occupied(f"there is a hive in {data}, and the demo begins one of its own; name an empty directory")
     # Not in $TMPDIR: the path of a socket has to be short.
     home = Path(tempfile.mkdtemp(prefix="hive-", dir="/tmp"))
-    return _Place(home, Path(data or home / "data").absolute(), Path(run or home / "run").absolute())
+    data_dir, run_dir = (Path(given).expanduser().absolute() for given in (data or home / "data", run or home / "run"))
+    return _Place(home, data_dir, run_dir)
 
 
 @attrs.frozen(kw_only=True)

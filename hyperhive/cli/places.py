@@ -45,24 +45,24 @@ def directories() -> Directories:
     """Return the data and run directory that this invocation means."""
     from hyperhive.config import locate  # noqa: PLC0415 - see above
 
-    meta = click.get_current_context().meta
-    return locate(meta.get("hyperhive.data_dir"), meta.get("hyperhive.run_dir"), os.environ)
+    return locate(named("data_dir"), named("run_dir"), os.environ)
 
 
 def config_file(found: Directories) -> tuple[Path, bool]:
     """Return the configuration's path, and whether somebody named it, so that it must exist."""
-    named = click.get_current_context().meta.get("hyperhive.config", os.environ.get("HYPERHIVE_CONFIG"))
-    return (found.config_file, False) if named is None else (Path(named).expanduser().absolute(), True)
+    given = named("config")
+    given = os.environ.get("HYPERHIVE_CONFIG") if given is None else given
+    return (found.config_file, False) if given is None else (Path(given).expanduser().absolute(), True)
 
 
 def configuration(found: Directories, flags: Mapping[str, tuple[str, str]] | None = None) -> Config:
     """Load the configuration; ``flags`` is dotted key → (text, the flag as typed)."""
     from hyperhive.config import from_environment, from_file, from_flags, load  # noqa: PLC0415 - see above
 
-    file, named = config_file(found)
+    file, required = config_file(found)
     here = Path.cwd()
     return load(
-        from_file(file, required=named),
+        from_file(file, required=required),
         from_environment(os.environ, here),
         from_flags(flags or {}, here),
     )
